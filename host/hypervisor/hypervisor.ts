@@ -1,0 +1,70 @@
+/**
+ * The seam between a sandbox and what runs its virtual machine. One implementation per folder: ./qemu.
+ * Devices of a pod are plugged after the guest is up, so that a VM restored from a template takes the same path.
+ */
+import type { DeviceArguments } from '../agent/transport.ts';
+
+/** How the guest finds a plugged device: slot numbers from the root bus, hexadecimal, e.g. `02/00`. */
+export type PciPath = string;
+
+export type Accelerator = 'kvm' | 'tcg';
+
+/** What a VM is made of. Paths are absolute and were checked to exist. */
+export interface VmConfig {
+  /** Names the VM in process lists and logs. */
+  readonly sandboxId: string;
+  /** Private directory (0700) for this VM's sockets. Short: socket paths end at 107 bytes. */
+  readonly directory: string;
+  readonly qemuPath: string;
+  readonly machineType: string;
+  readonly machineAccelerators: string;
+  readonly cpuFeatures: string;
+  readonly kernel: string;
+  /** Exactly one of the two is set. */
+  readonly initrd: string | undefined;
+  readonly image: string | undefined;
+  /** Appended last to the guest's kernel command line. */
+  readonly kernelParams: string;
+  readonly vcpus: number;
+  readonly maxVcpus: number;
+  /** MiB at boot. */
+  readonly memoryMib: number;
+  readonly seccompSandbox: string;
+  readonly debug: boolean;
+}
+
+/** How a VMM ended. */
+export interface VmExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** The last lines QEMU wrote on stderr, escaped and bounded. */
+  readonly stderr: string;
+}
+
+export interface Hypervisor {
+  readonly kind: 'qemu';
+  /** Valid once `start` has been called. */
+  readonly accelerator: Accelerator;
+  /** Why not KVM; empty under KVM. */
+  readonly acceleratorReason: string;
+  /** Pid of the VMM on the host, 0 before `start`. */
+  readonly pid: number;
+  /** Settles when the VMM has ended and was reaped, whoever ended it. Never rejects. */
+  readonly exited: Promise<VmExit>;
+
+  /**
+   * Starts the VMM and waits until it answers on its control socket.
+   * @param devices what the agent's transport adds to the VM
+   * @throws KataError `failed_precondition` for a path that does not exist, `internal` with the VMM's own words
+   */
+  start(devices: DeviceArguments): Promise<void>;
+  /** Plugs a virtio-fs device served by the vhost-user socket at `socketPath`. */
+  plugVirtioFs(tag: string, socketPath: string): Promise<PciPath>;
+  /** Plugs a block device or image file of the host. `id` names it for `unplug`. */
+  plugBlock(id: string, path: string, readOnly: boolean): Promise<PciPath>;
+  unplug(id: string): Promise<void>;
+  /** Ends the VM at once. Idempotent; resolves when the process is reaped. */
+  stop(): Promise<void>;
+  /** The last lines of the guest's console, control characters escaped, at most 8 KiB. */
+  consoleTail(): string;
+}

@@ -1,0 +1,37 @@
+/** The seam by which a container's root file system reaches the guest. */
+import type { Init } from '../proto/codec.ts';
+import type { Storage } from '../proto/messages/agent.ts';
+import type { Mount } from '../proto/messages/containerd_types.ts';
+
+/** Where the guest mounts the shared file system; fixed by the agent protocol. */
+export const GUEST_SHARED = '/run/kata-containers/shared/containers/';
+/** The tag under which the guest finds it. */
+export const SHARE_TAG = 'kataShared';
+
+export interface GuestRootfs {
+  /** Path of the root file system inside the guest, for `root.path` of the spec. */
+  readonly path: string;
+  /** What the agent has to mount first. */
+  readonly storages: readonly Init<Storage>[];
+}
+
+export interface RootfsShare {
+  /**
+   * Gets ready what needs no VM yet (directories, mounts, virtiofsd), so that it runs beside the boot. Idempotent.
+   */
+  prepare(): Promise<void>;
+  /** Plugs what has to be plugged once the VM is up; storages that CreateSandbox mounts. */
+  attach(): Promise<readonly Init<Storage>[]>;
+  /**
+   * Makes a container's root file system available.
+   * @param id container id, validated by the caller
+   * @param mounts containerd's rootfs mounts in order; empty: `rootPath` is used as it is
+   * @param rootPath absolute path of `root.path` of the spec
+   * @throws KataError `invalid_argument` (bad mount), `not_found` (rootfs missing); nothing is left behind
+   */
+  addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs>;
+  /** Undoes `addRootfs`. Idempotent; works with a dead VM. */
+  removeRootfs(id: string): Promise<void>;
+  /** Undoes everything. Idempotent. */
+  close(): Promise<void>;
+}
