@@ -1,0 +1,406 @@
+/**
+ * Scans JSON (RFC 8259) in place: strings, numbers, literals, and whole values to be skipped.
+ * Every scanner returns false after noting the reason and the place; `at` then means nothing.
+ */
+import {
+  BAD_ESCAPE,
+  BAD_NUMBER,
+  BAD_UTF8,
+  CONTROL_CHARACTER,
+  EXPECTED_COLON,
+  EXPECTED_COMMA_OR_BRACE,
+  EXPECTED_COMMA_OR_BRACKET,
+  EXPECTED_KEY,
+  EXPECTED_VALUE,
+  TOO_DEEP,
+  UNTERMINATED_STRING,
+} from './errors';
+import { MAX_DEPTH } from './limits';
+
+/** What `peek` says at the end; no byte has this value. */
+export const END: i32 = -1;
+
+export const QUOTE: i32 = 0x22;
+export const COMMA: i32 = 0x2c;
+export const COLON: i32 = 0x3a;
+export const OPEN_BRACKET: i32 = 0x5b;
+export const CLOSE_BRACKET: i32 = 0x5d;
+export const OPEN_BRACE: i32 = 0x7b;
+export const CLOSE_BRACE: i32 = 0x7d;
+const BACKSLASH: i32 = 0x5c;
+const LETTER_U: i32 = 0x75;
+
+/** The words as four bytes, first lowest; `false` without its `f`. */
+const WORD_TRUE: u32 = 0x65757274;
+const WORD_ALSE: u32 = 0x65736c61;
+const WORD_NULL: u32 = 0x6c6c756e;
+
+/** U+FFFD, which stands for half a surrogate pair. */
+const REPLACEMENT: u32 = 0xfffd;
+
+let start: usize = 0;
+let end: usize = 0;
+/** Address of the next byte. */
+let at: usize = 0;
+
+let errorCode: i32 = 0;
+let errorAt: usize = 0;
+
+// The last string scanned: its bytes between the quotes, its length once unescaped.
+let stringStart: usize = 0;
+let stringEnd: usize = 0;
+let stringLength: usize = 0;
+let stringHasNul: bool = false;
+
+// The last number scanned.
+let numberMagnitude: u64 = 0;
+let numberIsNegative: bool = false;
+let numberIsWhole: bool = false;
+let numberOverflows: bool = false;
+
+export function open(input: usize, length: usize): void {
+  start = input;
+  end = input + length;
+  at = input;
+  errorCode = 0;
+  errorAt = input;
+}
+
+/** Notes why and where; only the first counts. */
+export function fail(code: i32, where: usize): bool {
+  if (errorCode === 0) {
+    errorCode = code;
+    errorAt = where;
+  }
+  return false;
+}
+
+export function failure(): i32 {
+  return errorCode;
+}
+
+export function failureOffset(): usize {
+  return errorAt - start;
+}
+
+export function position(): usize {
+  return at;
+}
+
+export function magnitude(): u64 {
+  return numberMagnitude;
+}
+
+export function isNegative(): bool {
+  return numberIsNegative;
+}
+
+export function isWhole(): bool {
+  return numberIsWhole;
+}
+
+export function overflows(): bool {
+  return numberOverflows;
+}
+
+export function lengthOfString(): usize {
+  return stringLength;
+}
+
+export function hasNul(): bool {
+  return stringHasNul;
+}
+
+/** Skips white space; the byte that follows it, or END. */
+export function peek(): i32 {
+  while (at < end) {
+    const byte = <i32>load<u8>(at);
+    if (byte > 0x20 || !(byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)) return byte;
+    at++;
+  }
+  return END;
+}
+
+/** Takes `byte` after white space, or fails with `code`. */
+export function take(byte: i32, code: i32): bool {
+  if (peek() !== byte) return fail(code, at);
+  at++;
+  return true;
+}
+
+/** Takes `byte` if it is next; never fails. */
+export function takeIf(byte: i32): bool {
+  if (peek() !== byte) return false;
+  at++;
+  return true;
+}
+
+/** Takes `null` if it is next; never fails. Expects white space to be skipped. */
+export function takeNull(): bool {
+  return takeWord(WORD_NULL, 0);
+}
+
+export function takeTrue(): bool {
+  return takeWord(WORD_TRUE, 0);
+}
+
+export function takeFalse(): bool {
+  return at < end && load<u8>(at) === 0x66 && takeWord(WORD_ALSE, 1);
+}
+
+function takeWord(word: u32, before: usize): bool {
+  if (end - at < 4 + before || load<u32>(at + before) !== word) return false;
+  at += 4 + before;
+  return true;
+}
+
+/** Takes the comma between members, or the end of the object or array; 1: goes on, 0: ended, -1: failed. */
+export function takeNext(close: i32): i32 {
+  const byte = peek();
+  if (byte === COMMA) {
+    at++;
+    return 1;
+  }
+  if (byte === close) {
+    at++;
+    return 0;
+  }
+  fail(close === CLOSE_BRACE ? EXPECTED_COMMA_OR_BRACE : EXPECTED_COMMA_OR_BRACKET, at);
+  return -1;
+}
+
+/** Takes a key, which is then the last string scanned. */
+export function takeKey(): bool {
+  if (peek() !== QUOTE) return fail(EXPECTED_KEY, at);
+  return scanString();
+}
+
+/** Scans the string whose opening quote is at `at`. */
+export function scanString(): bool {
+  let p = at + 1;
+  let shorter: usize = 0;
+  stringStart = p;
+  stringHasNul = false;
+  while (true) {
+    while (end - p >= 8 && isPlain(load<u64>(p))) p += 8;
+    if (p >= end) return fail(UNTERMINATED_STRING, at);
+    const byte = <i32>load<u8>(p);
+    if (byte === QUOTE) break;
+    if (byte === BACKSLASH) {
+      const raw = escapeLength(p);
+      if (raw === 0) return fail(BAD_ESCAPE, p);
+      const code = codeOf(p, raw);
+      if (code === 0) stringHasNul = true;
+      shorter += raw - utf8Length(code);
+      p += raw;
+    } else if (byte < 0x20) {
+      return fail(CONTROL_CHARACTER, p);
+    } else if (byte < 0x80) {
+      p++;
+    } else {
+      const length = sequenceLength(p);
+      if (length === 0) return fail(BAD_UTF8, p);
+      p += length;
+    }
+  }
+  stringEnd = p;
+  stringLength = p - stringStart - shorter;
+  at = p + 1;
+  return true;
+}
+
+/** Writes the last string unescaped. The caller has room for `lengthOfString()` bytes. */
+export function copyString(to: usize): void {
+  const raw = stringEnd - stringStart;
+  if (raw === stringLength) {
+    memory.copy(to, stringStart, raw);
+    return;
+  }
+  let p = stringStart;
+  let q = to;
+  while (p < stringEnd) {
+    const byte = load<u8>(p);
+    if (byte !== BACKSLASH) {
+      store<u8>(q++, byte);
+      p++;
+      continue;
+    }
+    const length = escapeLength(p);
+    q = writeUtf8(q, codeOf(p, length));
+    p += length;
+  }
+}
+
+/** Whether eight bytes are ASCII without quote, backslash and control characters. */
+function isPlain(word: u64): bool {
+  const quotes = (word ^ 0x2222222222222222) - 0x0101010101010101;
+  const backslashes = (word ^ 0x5c5c5c5c5c5c5c5c) - 0x0101010101010101;
+  const controls = word - 0x2020202020202020;
+  return ((word | quotes | backslashes | controls) & 0x8080808080808080) === 0;
+}
+
+/** Bytes of the escape whose backslash is at `p`: 2, 6, or 12 for a surrogate pair; 0 if it is none. */
+function escapeLength(p: usize): usize {
+  if (end - p < 2) return 0;
+  const byte = <i32>load<u8>(p + 1);
+  if (byte !== LETTER_U) return simpleEscape(byte) === 0 ? 0 : 2;
+  const first = hex4(p + 2);
+  if (first < 0) return 0;
+  return isHighSurrogate(first) && isLowSurrogate(escapedUnit(p + 6)) ? 12 : 6;
+}
+
+/** The code point of an escape of `length` bytes. */
+function codeOf(p: usize, length: usize): u32 {
+  if (length === 2) return simpleEscape(<i32>load<u8>(p + 1));
+  const first = hex4(p + 2);
+  if (length === 12) return 0x10000 + ((<u32>first - 0xd800) << 10) + (<u32>hex4(p + 8) - 0xdc00);
+  return isHighSurrogate(first) || isLowSurrogate(first) ? REPLACEMENT : <u32>first;
+}
+
+/** What `\b` and its like stand for; 0 for bytes that may not follow a backslash. */
+function simpleEscape(byte: i32): u32 {
+  if (byte === QUOTE || byte === BACKSLASH || byte === 0x2f) return byte;
+  if (byte === 0x62) return 0x08;
+  if (byte === 0x66) return 0x0c;
+  if (byte === 0x6e) return 0x0a;
+  if (byte === 0x72) return 0x0d;
+  return byte === 0x74 ? 0x09 : 0;
+}
+
+/** The code unit of a `\uXXXX` at `p`, or -1. */
+function escapedUnit(p: usize): i32 {
+  if (end - p < 2 || load<u8>(p) !== BACKSLASH || load<u8>(p + 1) !== LETTER_U) return -1;
+  return hex4(p + 2);
+}
+
+function hex4(p: usize): i32 {
+  if (end - p < 4) return -1;
+  let value: i32 = 0;
+  for (let i: usize = 0; i < 4; i++) {
+    const byte = <i32>load<u8>(p + i);
+    let digit = byte - 0x30;
+    if (digit < 0 || digit > 9) {
+      digit = (byte | 0x20) - 0x61 + 10;
+      if (digit < 10 || digit > 15) return -1;
+    }
+    value = (value << 4) | digit;
+  }
+  return value;
+}
+
+function isHighSurrogate(unit: i32): bool {
+  return (unit & 0xfffffc00) === 0xd800;
+}
+
+function isLowSurrogate(unit: i32): bool {
+  return (unit & 0xfffffc00) === 0xdc00;
+}
+
+function utf8Length(code: u32): usize {
+  if (code < 0x80) return 1;
+  if (code < 0x800) return 2;
+  return code < 0x10000 ? 3 : 4;
+}
+
+function writeUtf8(to: usize, code: u32): usize {
+  if (code < 0x80) {
+    store<u8>(to, code);
+    return to + 1;
+  }
+  const length = utf8Length(code);
+  let rest = code;
+  for (let i = length - 1; i > 0; i--) {
+    store<u8>(to + i, 0x80 | (rest & 0x3f));
+    rest >>= 6;
+  }
+  store<u8>(to, ((<u32>0xf00) >> (<u32>length)) | rest);
+  return to + length;
+}
+
+/** Bytes of the UTF-8 sequence at `p`, whose first byte is not ASCII; 0 if it is malformed (RFC 3629 §4). */
+function sequenceLength(p: usize): usize {
+  const first = <i32>load<u8>(p);
+  if (first < 0xc2 || first > 0xf4) return 0;
+  const length: usize = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  if (end - p < length) return 0;
+  // Overlong forms, surrogates and code points above U+10FFFF show in the second byte.
+  const second = <i32>load<u8>(p + 1);
+  const least = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
+  const most = first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
+  if (second < least || second > most) return 0;
+  for (let i: usize = 2; i < length; i++) {
+    if ((load<u8>(p + i) & 0xc0) !== 0x80) return 0;
+  }
+  return length;
+}
+
+/** Scans the number at `at`; what it is worth is then in `magnitude` and its like. */
+export function scanNumber(): bool {
+  const from = at;
+  numberMagnitude = 0;
+  numberOverflows = false;
+  numberIsWhole = true;
+  numberIsNegative = takeByte(0x2d);
+  if (!takeByte(0x30) && !scanDigits(true)) return fail(BAD_NUMBER, from);
+  if (takeByte(0x2e)) {
+    numberIsWhole = false;
+    if (!scanDigits(false)) return fail(BAD_NUMBER, from);
+  }
+  if (takeByte(0x65) || takeByte(0x45)) {
+    numberIsWhole = false;
+    if (!takeByte(0x2b)) takeByte(0x2d);
+    if (!scanDigits(false)) return fail(BAD_NUMBER, from);
+  }
+  return true;
+}
+
+function takeByte(byte: u8): bool {
+  if (at >= end || load<u8>(at) !== byte) return false;
+  at++;
+  return true;
+}
+
+/** Takes digits; false if there is none. */
+function scanDigits(counts: bool): bool {
+  const from = at;
+  while (at < end) {
+    const digit = <u32>load<u8>(at) - 0x30;
+    if (digit > 9) break;
+    if (counts) addDigit(digit);
+    at++;
+  }
+  return at > from;
+}
+
+function addDigit(digit: u64): void {
+  if (numberMagnitude > (u64.MAX_VALUE - digit) / 10) numberOverflows = true;
+  else numberMagnitude = numberMagnitude * 10 + digit;
+}
+
+/**
+ * Skips a value, checking its syntax.
+ * @param depth objects and arrays around it
+ */
+export function skipValue(depth: i32): bool {
+  const byte = peek();
+  if (byte === QUOTE) return scanString();
+  if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+    if (depth >= MAX_DEPTH) return fail(TOO_DEEP, at);
+    at++;
+    return skipMembers(byte === OPEN_BRACE, depth + 1);
+  }
+  if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) return scanNumber();
+  if (takeTrue() || takeFalse() || takeNull()) return true;
+  return fail(EXPECTED_VALUE, at);
+}
+
+function skipMembers(keyed: bool, depth: i32): bool {
+  const close = keyed ? CLOSE_BRACE : CLOSE_BRACKET;
+  if (takeIf(close)) return true;
+  while (true) {
+    if (keyed && !(takeKey() && take(COLON, EXPECTED_COLON))) return false;
+    if (!skipValue(depth)) return false;
+    const next = takeNext(close);
+    if (next <= 0) return next === 0;
+  }
+}

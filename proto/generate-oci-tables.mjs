@@ -1,0 +1,169 @@
+/**
+ * Makes the tables by which config.json becomes grpc.Spec: assembly/oci/tables.ts for the WASM core and
+ * host/oci/names.ts for its JavaScript twin. Numbers and types come from proto/oci.proto, the JSON names from
+ * the map below. Run by `node proto/generate-oci-tables.mjs`; the result is committed, and a test rebuilds and compares it.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import protobuf from 'protobufjs';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+export const WASM_TABLES = join(HERE, '..', 'assembly', 'oci', 'tables.ts');
+export const HOST_NAMES = join(HERE, '..', 'host', 'oci', 'names.ts');
+
+/** The documents containerd sends: config.json, the spec of an exec, the resources of an update. */
+const ROOTS = ['Spec', 'Process', 'LinuxResources'];
+
+/**
+ * Names in the OCI runtime specification, in the order of each message's fields; `-` for a field that it does not have.
+ * https://github.com/opencontainers/runtime-spec/blob/main/specs-go/config.go
+ */
+const JSON_NAMES = {
+  Spec: 'ociVersion process root hostname mounts hooks annotations linux solaris windows',
+  Process:
+    'terminal consoleSize user args env cwd capabilities rlimits noNewPrivileges apparmorProfile oomScoreAdj selinuxLabel',
+  Box: 'height width',
+  User: 'uid gid additionalGids username',
+  LinuxCapabilities: 'bounding effective inheritable permitted ambient',
+  POSIXRlimit: 'type hard soft',
+  Mount: 'destination source type options',
+  Root: 'path readonly',
+  Hooks: 'prestart poststart poststop createRuntime createContainer startContainer',
+  Hook: 'path args env timeout',
+  Linux:
+    'uidMappings gidMappings sysctl resources cgroupsPath namespaces devices seccomp rootfsPropagation maskedPaths readonlyPaths mountLabel intelRdt',
+  Windows: '-',
+  Solaris: '-',
+  LinuxIDMapping: 'hostID containerID size',
+  LinuxNamespace: 'type path',
+  LinuxDevice: 'path type major minor fileMode uid gid',
+  LinuxResources: 'devices memory cpu pids blockIO hugepageLimits network',
+  LinuxMemory: 'limit reservation swap kernel kernelTCP swappiness disableOOMKiller',
+  LinuxCPU: 'shares quota period realtimeRuntime realtimePeriod cpus mems',
+  LinuxWeightDevice: 'major minor weight leafWeight',
+  LinuxThrottleDevice: 'major minor rate',
+  LinuxBlockIO:
+    'weight leafWeight weightDevice throttleReadBpsDevice throttleWriteBpsDevice throttleReadIOPSDevice throttleWriteIOPSDevice',
+  LinuxPids: 'limit',
+  LinuxDeviceCgroup: 'allow type major minor access',
+  LinuxNetwork: 'classID priorities',
+  LinuxHugepageLimit: 'pageSize limit',
+  LinuxInterfacePriority: 'name priority',
+  LinuxSeccomp: 'defaultAction architectures flags syscalls',
+  LinuxSeccompArg: 'index value valueTwo op',
+  LinuxSyscall: 'names action errnoRet args',
+  LinuxIntelRdt: 'l3CacheSchema',
+};
+
+/** As assembly/oci/translate.ts reads them. */
+const KINDS = { string: 1, bool: 2, int64: 3, uint64: 4, uint32: 5, message: 6, map: 7 };
+const REPEATED = 16;
+const PRESENCE = 32;
+/** A field number up to this makes a tag of one byte. */
+const MAX_FIELD_NUMBER = 15;
+
+/** @returns {Map<string, string>} path to text */
+export function generate() {
+  const source = readFileSync(join(HERE, 'oci.proto'), 'utf8');
+  const space = protobuf.parse(source, new protobuf.Root(), { keepCase: true }).root.lookup('grpc');
+  const messages = space.nestedArray.filter((item) => item instanceof protobuf.Type).map(describe);
+  const missing = Object.keys(JSON_NAMES).filter((name) => !messages.some((message) => message.name === name));
+  if (missing.length) throw new Error(`oci.proto has no message ${missing.join(', ')}`);
+  return new Map([
+    [WASM_TABLES, wasmTables(messages)],
+    [HOST_NAMES, hostNames(messages)],
+  ]);
+}
+
+function describe(type) {
+  const keys = JSON_NAMES[type.name]?.split(' ');
+  if (keys?.length !== type.fieldsArray.length) throw new Error(`${type.name}: name its fields in JSON_NAMES`);
+  const fields = type.fieldsArray.map((field, i) => ({ key: keys[i], number: field.id, name: field.name, ...kindOf(field) }));
+  return { name: type.name, fields: fields.filter((field) => field.key !== '-') };
+}
+
+function kindOf(field) {
+  if (field.id > MAX_FIELD_NUMBER) throw new Error(`${field.fullName}: tags of two bytes are not written`);
+  if (field.map) {
+    if (field.type !== 'string' || field.keyType !== 'string') throw new Error(`${field.fullName}: not a map of strings`);
+    return { kind: KINDS.map };
+  }
+  const scalar = KINDS[field.type];
+  const flags = (field.repeated ? REPEATED : 0) | (field.partOf ? PRESENCE : 0);
+  if (field.repeated && scalar && field.type !== 'string' && field.type !== 'uint32') {
+    throw new Error(`${field.fullName}: a list of ${field.type} is not written`);
+  }
+  return scalar ? { kind: scalar | flags } : { kind: KINDS.message | flags, message: field.type };
+}
+
+/** Levels of messages below and including `name`. */
+function nesting(messages, name) {
+  const { fields } = messages.find((message) => message.name === name);
+  return 1 + Math.max(0, ...fields.map((field) => (field.message ? nesting(messages, field.message) : 0)));
+}
+
+function wasmTables(messages) {
+  const names = [...new Set(messages.flatMap(({ fields }) => fields.map(({ key }) => key)))].sort();
+  const offsets = new Map();
+  let text = '';
+  for (const name of names) {
+    offsets.set(name, text.length);
+    text += name;
+  }
+  const rows = [];
+  const index = [];
+  for (const { name, fields } of messages) {
+    index.push(`  ${index.length ? rows.length : 0}, ${fields.length}, // ${name}`);
+    for (const { key, number, kind, message } of fields) {
+      const sub = message ? messages.findIndex((other) => other.name === message) : 0;
+      const at = offsets.get(key);
+      rows.push(`  ${key.length}, ${number}, ${kind}, ${sub}, ${at & 255}, ${at >> 8}, // ${name}.${key}`);
+    }
+  }
+  if (rows.length > 255) throw new Error('more fields than a byte can count');
+  const bytes = names.map((name) => `  ${[...Buffer.from(name)].join(', ')}, // ${name}`);
+  return [
+    '// Generated from proto/oci.proto by proto/generate-oci-tables.mjs. Do not edit: run `node proto/generate-oci-tables.mjs`.',
+    '// biome-ignore-all format: tables, a row a line',
+    '',
+    `export const MESSAGE_COUNT: i32 = ${messages.length};`,
+    '/** Levels of messages within a document, its own included. */',
+    `export const MAX_NESTING: i32 = ${Math.max(...ROOTS.map((name) => nesting(messages, name)))};`,
+    '',
+    '/** Two bytes a message: its first row in FIELDS, and how many are its own. */',
+    `export const MESSAGES: usize = memory.data<u8>([\n${index.join('\n')}\n]);`,
+    '',
+    '/** Six bytes a field: length of its name, number, kind, message, offset of its name in NAMES (two bytes, low first). */',
+    `export const FIELDS: usize = memory.data<u8>([\n${rows.join('\n')}\n]);`,
+    '',
+    `export const NAMES: usize = memory.data<u8>([\n${bytes.join('\n')}\n]);`,
+    '',
+  ].join('\n');
+}
+
+function hostNames(messages) {
+  const rows = messages.map(({ name, fields }) => {
+    const pairs = fields.map(({ key, name: field }) => `${key}: '${field}'`);
+    return `  'grpc.${name}': {${pairs.length ? ` ${pairs.join(', ')} ` : ''}},`;
+  });
+  return [
+    '// Generated from proto/oci.proto by proto/generate-oci-tables.mjs. Do not edit: run `node proto/generate-oci-tables.mjs`.',
+    '// biome-ignore-all format: a table, a message a line',
+    '',
+    '/** Of each message of proto/oci.proto: names in OCI JSON to names of its fields. */',
+    'export const OCI_NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = {',
+    ...rows,
+    '};',
+    '',
+    '/** Of each document: its number for `ociTranslate`. */',
+    'export const OCI_ROOTS = {',
+    ...ROOTS.map((name) => `  ${name}: ${messages.findIndex((message) => message.name === name)},`),
+    '} as const;',
+    '',
+  ].join('\n');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, text] of generate()) writeFileSync(path, text);
+}
