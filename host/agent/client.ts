@@ -1,0 +1,223 @@
+/** Calls to the guest agent, each with its deadline. The guest is hostile: whatever it answers is bounded by the codec. */
+import { KataError } from '../error.ts';
+import { type Init, type MessageType, message } from '../proto/codec.ts';
+import * as agent from '../proto/messages/agent.ts';
+import { HealthCheckResponse_ServingStatus, HealthService, HealthServiceName } from '../proto/messages/health.ts';
+import type { CallOptions, Client, Method } from '../ttrpc/types.ts';
+
+/** Deadline of the first Health.Check, ms: the guest is up, its agent may still be starting. */
+export const CHECK_TIMEOUT_MS = 30_000;
+/** Deadline of a call that has none of its own, ms. */
+export const CALL_TIMEOUT_MS = 60_000;
+/** Deadline of CreateContainer, ms, unless the configuration names one. */
+export const CREATE_CONTAINER_TIMEOUT_MS = 60_000;
+/** Deadline of calls a Kill waits for, ms: beyond it the caller escalates. */
+export const SIGNAL_TIMEOUT_MS = 15_000;
+/** Deadline of Stats, ms: containerd itself waits 2 s for its own metrics. */
+export const STATS_TIMEOUT_MS = 10_000;
+/** Deadline of RemoveContainer and DestroySandbox, ms. */
+export const REMOVE_TIMEOUT_MS = 20_000;
+
+/** CreateContainerRequest whose OCI spec is bytes already: the translation writes them itself. */
+export interface CreateContainer {
+  container_id: string;
+  exec_id: string;
+  storages: agent.Storage[];
+  /** An encoded `grpc.Spec`. */
+  OCI: Uint8Array;
+  sandbox_pidns: boolean;
+}
+
+const CreateContainer: MessageType<CreateContainer> = message<CreateContainer>('grpc.CreateContainerRequest', () => [
+  [1, 'container_id', 'string'],
+  [2, 'exec_id', 'string'],
+  [5, 'storages', agent.Storage, 'repeated'],
+  // A message field and a bytes field are the same on the wire.
+  [6, 'OCI', 'bytes'],
+  [7, 'sandbox_pidns', 'bool'],
+]);
+
+const SERVICE = agent.AgentServiceServiceName;
+const METHODS = agent.AgentServiceService;
+
+/** Names one process in the guest. */
+export interface ProcessRef {
+  readonly container_id: string;
+  /** Empty: the container as a whole (Signal 9: every process; else its init). */
+  readonly exec_id: string;
+}
+
+export class AgentClient {
+  /** @param client one connection; its owner closes it by `close` */
+  constructor(private readonly client: Client) {}
+
+  /** Settles when the connection is gone, with the reason. Never rejects. */
+  get closed(): Promise<Error | undefined> {
+    return this.client.closed;
+  }
+
+  close(reason: string): void {
+    this.client.close(reason);
+  }
+
+  /** @throws KataError `unavailable` when the agent answers that it does not serve */
+  async check(timeoutMs: number = CHECK_TIMEOUT_MS): Promise<void> {
+    const method = HealthService.Check;
+    const { status } = await this.client.call(HealthServiceName, 'Check', method, { service: '' }, { timeoutMs });
+    if (status !== HealthCheckResponse_ServingStatus.SERVING) {
+      throw new KataError('unavailable', `the guest agent answers that it is not serving (status ${status})`);
+    }
+  }
+
+  async createSandbox(request: Init<agent.CreateSandboxRequest>): Promise<void> {
+    await this.call('CreateSandbox', METHODS.CreateSandbox, request);
+  }
+
+  async destroySandbox(timeoutMs: number = REMOVE_TIMEOUT_MS): Promise<void> {
+    await this.call('DestroySandbox', METHODS.DestroySandbox, {}, { timeoutMs });
+  }
+
+  guestDetails(): Promise<agent.GuestDetailsResponse> {
+    const request = { mem_block_size: true, mem_hotplug_probe: true };
+    return this.call('GetGuestDetails', METHODS.GetGuestDetails, request);
+  }
+
+  /** @param now milliseconds since the epoch */
+  async setDateTime(now: number): Promise<void> {
+    const sec = Math.floor(now / 1000);
+    const request = { Sec: sec, Usec: Math.round((now - sec * 1000) * 1000) };
+    await this.call('SetGuestDateTime', METHODS.SetGuestDateTime, request);
+  }
+
+  async reseedRandom(data: Uint8Array): Promise<void> {
+    await this.call('ReseedRandomDev', METHODS.ReseedRandomDev, { data });
+  }
+
+  async createContainer(request: Init<CreateContainer>, timeoutMs: number): Promise<void> {
+    const method = [CreateContainer, METHODS.CreateContainer[1]] as const;
+    await this.call('CreateContainer', method, request, { timeoutMs });
+  }
+
+  async startContainer(containerId: string): Promise<void> {
+    await this.call('StartContainer', METHODS.StartContainer, { container_id: containerId });
+  }
+
+  async removeContainer(containerId: string): Promise<void> {
+    const request = { container_id: containerId, timeout: 0 };
+    await this.call('RemoveContainer', METHODS.RemoveContainer, request, { timeoutMs: REMOVE_TIMEOUT_MS });
+  }
+
+  async execProcess(request: Init<agent.ExecProcessRequest>): Promise<void> {
+    await this.call('ExecProcess', METHODS.ExecProcess, request);
+  }
+
+  async signal(process: ProcessRef, signal: number): Promise<void> {
+    const options = { timeoutMs: SIGNAL_TIMEOUT_MS };
+    await this.call('SignalProcess', METHODS.SignalProcess, { ...process, signal }, options);
+  }
+
+  /** No deadline: it answers when the process ends. */
+  async wait(process: ProcessRef): Promise<number> {
+    return (await this.call('WaitProcess', METHODS.WaitProcess, process, { timeoutMs: 0 })).status;
+  }
+
+  async updateContainer(containerId: string, resources: agent.UpdateContainerRequest['resources']): Promise<void> {
+    await this.call('UpdateContainer', METHODS.UpdateContainer, { container_id: containerId, resources });
+  }
+
+  stats(containerId: string): Promise<agent.StatsContainerResponse> {
+    const options = { timeoutMs: STATS_TIMEOUT_MS };
+    return this.call('StatsContainer', METHODS.StatsContainer, { container_id: containerId }, options);
+  }
+
+  async pause(containerId: string): Promise<void> {
+    await this.call('PauseContainer', METHODS.PauseContainer, { container_id: containerId });
+  }
+
+  async resume(containerId: string): Promise<void> {
+    await this.call('ResumeContainer', METHODS.ResumeContainer, { container_id: containerId });
+  }
+
+  async resize(process: ProcessRef, row: number, column: number): Promise<void> {
+    await this.call('TtyWinResize', METHODS.TtyWinResize, { ...process, row, column });
+  }
+
+  async closeStdin(process: ProcessRef): Promise<void> {
+    await this.call('CloseStdin', METHODS.CloseStdin, process);
+  }
+
+  /**
+   * No deadline: a process that does not read its stdin may hold the answer for as long as it likes.
+   * @returns how many bytes the process took
+   */
+  async writeStdin(process: ProcessRef, data: Uint8Array): Promise<number> {
+    return (await this.call('WriteStdin', METHODS.WriteStdin, { ...process, data }, { timeoutMs: 0 })).len;
+  }
+
+  /**
+   * Waits for output.
+   * @param length most bytes wanted
+   * @param onData gets a view that is valid only until it returns; empty: end of file
+   * @throws KataError `data_loss` for an answer that is no ReadStreamResponse, or longer than asked for
+   */
+  read<Out>(
+    stream: 'ReadStdout' | 'ReadStderr',
+    process: ProcessRef,
+    length: number,
+    onData: (data: Uint8Array) => Out,
+  ): Promise<Out> {
+    const request = { ...process, len: length };
+    const onPayload = (payload: Uint8Array): Out => {
+      const data = readStreamData(payload);
+      if (!data || data.length > length) {
+        throw new KataError('data_loss', `the guest's answer to ${stream} is not what was asked for`);
+      }
+      return onData(data);
+    };
+    return this.client.callView(SERVICE, stream, METHODS[stream][0], request, onPayload, { timeoutMs: 0 });
+  }
+
+  /** Waits until a container runs out of memory; no deadline. */
+  async oomEvent(): Promise<string> {
+    return (await this.call('GetOOMEvent', METHODS.GetOOMEvent, {}, { timeoutMs: 0 })).container_id;
+  }
+
+  private async call<Req, Res>(
+    name: string,
+    method: Method<Req, Res>,
+    request: Init<Req>,
+    options: CallOptions = { timeoutMs: CALL_TIMEOUT_MS },
+  ): Promise<Res> {
+    try {
+      return await this.client.call(SERVICE, name, method, request, options);
+    } catch (thrown) {
+      if (thrown instanceof KataError && thrown.code === 'deadline_exceeded') {
+        const seconds = (options.timeoutMs ?? 0) / 1000;
+        throw new KataError('deadline_exceeded', `the guest agent did not answer ${name} within ${seconds} s`, {
+          cause: thrown,
+        });
+      }
+      throw thrown;
+    }
+  }
+}
+
+/**
+ * The data of an encoded ReadStreamResponse, without a copy.
+ * @returns undefined for bytes that are none (one field of number 1, or nothing)
+ */
+export function readStreamData(payload: Uint8Array): Uint8Array | undefined {
+  if (payload.length === 0) return payload;
+  // Field 1, wire type 2.
+  if (payload[0] !== 0x0a) return undefined;
+  let length = 0;
+  let position = 1;
+  // 4 varint bytes hold 28 bits: more than a frame.
+  for (let shift = 0; shift < 28; shift += 7) {
+    const byte = payload[position++];
+    if (byte === undefined) return undefined;
+    length |= (byte & 0x7f) << shift;
+    if (byte < 0x80) return length === payload.length - position ? payload.subarray(position) : undefined;
+  }
+  return undefined;
+}

@@ -1,0 +1,198 @@
+/**
+ * Where a process's output goes and its input comes from, on the host. Named pipes are never touched through Node's
+ * thread pool: an open or a read there can block one of its few threads for ever.
+ */
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { KataError, reasonOf } from '../error.ts';
+
+/** Takes a stream of output. */
+export interface Sink {
+  /**
+   * @param data may be reused as soon as this returns
+   * @returns undefined when all of it was taken at once; else settles (never rejects) when the rest is
+   */
+  write(data: Uint8Array): Promise<void> | undefined;
+  /** The process has ended: from here on a reader that is gone ends the stream, instead of being waited for. */
+  release(): void;
+  /** Lets the reader see the end. What was taken but not written is lost. Idempotent. */
+  close(): void;
+}
+
+/** Output nobody wants. It is read from the guest all the same: a full pipe there would stop the process. */
+export const DISCARD: Sink = { write: () => undefined, release: () => {}, close: () => {} };
+
+/**
+ * Output into a named pipe. We keep a read end of our own until `release`, so that a reader may go and come back
+ * (containerd restarts) without the process getting EPIPE for it.
+ */
+export class FifoSink implements Sink {
+  private fd: number;
+  private readEnd: number;
+  private socket: Socket | undefined;
+  private pending = 0;
+
+  /** @throws KataError `invalid_argument` when it cannot be opened */
+  constructor(path: string) {
+    this.readEnd = openStream(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      this.fd = openStream(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (thrown) {
+      closeSync(this.readEnd);
+      throw thrown;
+    }
+  }
+
+  write(data: Uint8Array): Promise<void> | undefined {
+    let written = 0;
+    if (this.fd < 0) return undefined;
+    if (this.pending === 0) {
+      written = this.writeNow(data);
+      if (written === data.length || this.fd < 0) return undefined;
+    }
+    const rest = Buffer.from(data.subarray(written));
+    this.pending++;
+    return new Promise((resolve) => {
+      this.waiting().write(rest, () => {
+        this.pending--;
+        resolve();
+      });
+    });
+  }
+
+  release(): void {
+    if (this.readEnd >= 0) closeSync(this.readEnd);
+    this.readEnd = -1;
+  }
+
+  close(): void {
+    this.release();
+    const fd = this.fd;
+    this.fd = -1;
+    if (this.socket) this.socket.destroy();
+    else if (fd >= 0) closeSync(fd);
+    this.socket = undefined;
+  }
+
+  private writeNow(data: Uint8Array): number {
+    try {
+      return writeSync(this.fd, data);
+    } catch (thrown) {
+      // EAGAIN: full. EPIPE: nobody will ever read it.
+      if ((thrown as NodeJS.ErrnoException).code !== 'EAGAIN') this.close();
+      return 0;
+    }
+  }
+
+  /** Most pipes never fill up, so the poll handle is made when one does. */
+  private waiting(): Socket {
+    if (!this.socket) {
+      this.socket = new Socket({ fd: this.fd, readable: false, writable: true });
+      // EPIPE: the callbacks of the writes are called too, and nothing is left to be done.
+      this.socket.on('error', () => this.close());
+    }
+    return this.socket;
+  }
+}
+
+/** Output appended to a file: `file://` addresses, or a path that is no pipe. */
+export class FileSink implements Sink {
+  private fd: number;
+
+  /** @throws KataError `invalid_argument` when it cannot be opened */
+  constructor(path: string) {
+    try {
+      mkdirSync(path.slice(0, path.lastIndexOf('/')) || '/', { recursive: true, mode: 0o755 });
+    } catch (thrown) {
+      throw new KataError('invalid_argument', `cannot make the directory of ${path}: ${reasonOf(thrown)}`);
+    }
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NONBLOCK;
+    this.fd = openStream(path, flags, 0o640);
+  }
+
+  write(data: Uint8Array): undefined {
+    let written = 0;
+    try {
+      while (this.fd >= 0 && written < data.length) written += writeSync(this.fd, data, written);
+    } catch {
+      // A full disk: the process goes on, as it would with its output on the host.
+    }
+    return undefined;
+  }
+
+  release(): void {}
+
+  close(): void {
+    if (this.fd >= 0) closeSync(this.fd);
+    this.fd = -1;
+  }
+}
+
+/**
+ * Opens where a stream of output goes: a path, `fifo://` or `file://`; empty: nowhere.
+ * @throws KataError `invalid_argument`
+ */
+export function openSink(uri: string): Sink {
+  if (uri === '') return DISCARD;
+  const path = pathOf(uri, ['fifo', 'file']);
+  if (uri.startsWith('file://')) return new FileSink(path);
+  return isFifo(path) ? new FifoSink(path) : new FileSink(path);
+}
+
+/**
+ * Opens where a process's input comes from.
+ * @returns a non-blocking descriptor and whether it is a named pipe; undefined: no input
+ * @throws KataError `invalid_argument`
+ */
+export function openSource(uri: string): { readonly fd: number; readonly fifo: boolean } | undefined {
+  if (uri === '') return undefined;
+  const fd = openStream(pathOf(uri, ['fifo']), constants.O_RDONLY | constants.O_NONBLOCK);
+  return { fd, fifo: fstatSync(fd).isFIFO() };
+}
+
+/**
+ * Reads what is there without waiting.
+ * @returns bytes read; 0: the end; -1: nothing there now
+ */
+export function readNow(fd: number, buffer: Uint8Array): number {
+  try {
+    return readSync(fd, buffer, 0, buffer.length, null);
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'EAGAIN' ? -1 : 0;
+  }
+}
+
+function pathOf(uri: string, schemes: readonly string[]): string {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(uri);
+  const path = scheme ? decodeURIComponent(uri.slice(scheme[0].length)) : uri;
+  if (scheme && !schemes.includes((scheme[1] ?? '').toLowerCase())) {
+    throw new KataError(
+      'invalid_argument',
+      `stream ${JSON.stringify(uri)}: ${scheme[1]}:// is not supported here; use a path or ${schemes.map((s) => `${s}://`).join(', ')}`,
+    );
+  }
+  if (!path.startsWith('/') || path.includes('\0')) {
+    throw new KataError('invalid_argument', `stream ${JSON.stringify(uri)} must be an absolute path`);
+  }
+  return path;
+}
+
+function isFifo(path: string): boolean {
+  let fd = -1;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return fstatSync(fd).isFIFO();
+  } catch {
+    return false;
+  } finally {
+    if (fd >= 0) closeSync(fd);
+  }
+}
+
+function openStream(path: string, flags: number, mode?: number): number {
+  try {
+    return openSync(path, flags, mode);
+  } catch (thrown) {
+    throw new KataError('invalid_argument', `cannot open the stream ${path}: ${reasonOf(thrown)}`, { cause: thrown });
+  }
+}

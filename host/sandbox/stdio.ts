@@ -1,0 +1,193 @@
+/** Moves a process's output from the guest to its sinks, and its input the other way, with backpressure both ways. */
+import { closeSync } from 'node:fs';
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
+import type { AgentClient, ProcessRef } from '../agent/client.ts';
+import { openSource, readNow, type Sink } from './fifo.ts';
+
+/** Output asked for at once, bytes: from the least, doubled while answers come back full, to the most. */
+export const MIN_READ_BYTES = 32 * 1024;
+export const MAX_READ_BYTES = 1024 * 1024;
+/** Input sent at once, bytes. */
+export const STDIN_CHUNK_BYTES = 32 * 1024;
+
+/** One stream of output. */
+export class OutputRelay {
+  /** Settles (never rejects) when the guest has no more, or cannot be asked. */
+  readonly done: Promise<void>;
+  /** Bytes moved so far; tells a slow reader from a stuck one. */
+  moved = 0;
+  private length = MIN_READ_BYTES;
+  private ended = false;
+
+  /**
+   * @param readsInFlight more than one only for an agent that answers reads of a stream in their order
+   */
+  constructor(
+    private readonly agent: AgentClient,
+    private readonly process: ProcessRef,
+    private readonly stream: 'ReadStdout' | 'ReadStderr',
+    private readonly sink: Sink,
+    readsInFlight: number,
+  ) {
+    this.done = Promise.all(Array.from({ length: readsInFlight }, () => this.pump())).then(() => {});
+  }
+
+  /** Asks for nothing more; what was asked for is thrown away. */
+  stop(): void {
+    this.ended = true;
+  }
+
+  private async pump(): Promise<void> {
+    try {
+      while (!this.ended) {
+        const length = this.length;
+        // The promise a write returns is waited for here: a full pipe stops the asking.
+        await this.agent.read(this.stream, this.process, length, (data) => this.take(data, length));
+      }
+    } catch {
+      // The process is unknown by now, or the guest is gone: the same as an end, and reported by whoever waits for it.
+      this.ended = true;
+    }
+  }
+
+  private take(data: Uint8Array, length: number): Promise<void> | undefined {
+    if (this.ended) return undefined;
+    if (data.length === 0) {
+      this.ended = true;
+      return undefined;
+    }
+    if (data.length === length) this.length = Math.min(length * 2, MAX_READ_BYTES);
+    else if (data.length < length / 4) this.length = Math.max(MIN_READ_BYTES, this.length / 2);
+    const size = data.length;
+    const rest = this.sink.write(data);
+    if (rest) {
+      return rest.then(() => {
+        this.moved += size;
+      });
+    }
+    this.moved += size;
+    return undefined;
+  }
+}
+
+/** A process's input. Opened before the process starts, so that a writer is never kept waiting for a reader. */
+export class StdinPump {
+  private readonly source: { readonly fd: number; readonly fifo: boolean } | undefined;
+  private socket: Socket | undefined;
+  private running: { readonly agent: AgentClient; readonly process: ProcessRef; readonly terminal: boolean } | undefined;
+  private sending = false;
+  private closing = false;
+  private finished = false;
+  private readonly buffer: { bytes?: Buffer } = {};
+
+  /**
+   * @param uri empty: no input; the process reads end of file at once
+   * @throws KataError `invalid_argument` when it cannot be opened
+   */
+  constructor(uri: string) {
+    this.source = openSource(uri);
+  }
+
+  /** The process runs: from here on it gets its input. */
+  start(agent: AgentClient, process: ProcessRef, terminal: boolean): void {
+    if (this.finished || this.running) return;
+    this.running = { agent, process, terminal };
+    const { source } = this;
+    if (!source) {
+      this.finish();
+      return;
+    }
+    if (this.closing || !source.fifo) {
+      void this.drain();
+      return;
+    }
+    const bytes = this.bytes();
+    const options: SocketConstructorOpts & { onread: OnReadOpts } = {
+      fd: source.fd,
+      readable: true,
+      writable: false,
+      onread: { buffer: bytes, callback: (count) => this.arrived(bytes.subarray(0, count)) },
+    };
+    this.socket = new Socket(options);
+    this.socket.on('end', () => this.finish());
+    this.socket.on('error', () => this.finish());
+    this.socket.resume();
+  }
+
+  /** CloseIO: what is in the pipe by now still goes to the process, then it sees the end. Never waits. */
+  close(): void {
+    if (this.closing || this.finished) return;
+    this.closing = true;
+    if (this.running && !this.sending) void this.drain();
+  }
+
+  /** The process has ended. Idempotent. */
+  stop(): void {
+    if (this.finished) return;
+    this.finished = true;
+    this.release();
+  }
+
+  private bytes(): Buffer {
+    this.buffer.bytes ??= Buffer.allocUnsafeSlow(STDIN_CHUNK_BYTES);
+    return this.buffer.bytes;
+  }
+
+  /** Returns false: the socket reads on when the guest has taken this. */
+  private arrived(data: Uint8Array): boolean {
+    if (this.finished) return false;
+    void this.send(data).then(() => {
+      if (this.finished) return;
+      if (this.closing) void this.drain();
+      else this.socket?.resume();
+    });
+    return false;
+  }
+
+  private async send(data: Uint8Array): Promise<void> {
+    if (!this.running) return;
+    this.sending = true;
+    try {
+      let sent = 0;
+      while (sent < data.length && !this.finished) {
+        const { agent, process } = this.running;
+        const taken = await agent.writeStdin(process, data.subarray(sent));
+        // An agent that takes nothing, or more than it was given, is not asked again.
+        if (taken <= 0 || taken > data.length - sent) throw new Error('the guest agent miscounts input');
+        sent += taken;
+      }
+    } catch {
+      this.stop();
+    }
+    this.sending = false;
+  }
+
+  /** Sends what is there without waiting for more, then ends. Every byte written before CloseIO is in the pipe by now. */
+  private async drain(): Promise<void> {
+    if (!this.source || this.sending || this.finished) return;
+    this.socket?.pause();
+    const bytes = this.bytes();
+    for (let count = readNow(this.source.fd, bytes); count > 0; count = readNow(this.source.fd, bytes)) {
+      await this.send(bytes.subarray(0, count));
+      if (this.finished) return;
+    }
+    this.finish();
+  }
+
+  private finish(): void {
+    if (this.finished) return;
+    this.finished = true;
+    this.release();
+    const { running } = this;
+    // Closing a terminal's input would close the terminal itself, and the last of its output with it.
+    if (!running || running.terminal) return;
+    // An error means that the process is gone.
+    running.agent.closeStdin(running.process).catch(() => {});
+  }
+
+  private release(): void {
+    if (this.socket) this.socket.destroy();
+    else if (this.source) closeSync(this.source.fd);
+    this.socket = undefined;
+  }
+}
