@@ -1,0 +1,155 @@
+/**
+ * What a container leaves behind on the machine: processes, mounts, cgroups, files and sockets under /run and /dev/shm.
+ * A snapshot before, a comparison after.
+ */
+import { type Dirent, existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { markedProcesses, processes } from './processes.ts';
+
+/** Directories where every new file, socket, FIFO and directory counts. */
+const WATCHED = ['/run', '/dev/shm'];
+const CGROUPS = '/sys/fs/cgroup';
+/** Levels below a watched directory that are looked at. */
+const DEPTH = 6;
+/** Milliseconds between two looks. */
+const INTERVAL_MS = 50;
+/** Characters of a process's pid and command. */
+const COMMAND_LENGTH = 300;
+
+/** Directories which containerd, its clients and runc make once and keep for good. */
+const KEPT = [
+  /^\/run\/containerd(\/s|\/fifo|\/runc(\/[^/]+)?)?$/,
+  /^\/run\/kata-containers$/,
+  /^\/run\/user(\/.*)?$/,
+  /^\/run\/lock(\/.*)?$/,
+];
+
+export interface Snapshot {
+  readonly files: ReadonlySet<string>;
+  readonly mounts: ReadonlySet<string>;
+  readonly cgroups: ReadonlySet<string>;
+  /** `pid:start time` of the containerd's own processes. */
+  readonly processes: ReadonlySet<string>;
+}
+
+export interface Leftover {
+  readonly kind: 'process' | 'mount' | 'file' | 'cgroup';
+  /** A path, or a pid and the command. */
+  readonly what: string;
+}
+
+/**
+ * What is there now.
+ * @param mark directory of the private containerd whose processes are meant
+ */
+export function snapshot(mark: string): Snapshot {
+  return {
+    files: new Set(WATCHED.flatMap((directory) => walk(directory, DEPTH, false))),
+    mounts: new Set(mountPoints()),
+    cgroups: new Set(walk(CGROUPS, DEPTH, true)),
+    processes: new Set(markedProcesses(mark).map((process) => `${process.pid}:${process.startTime}`)),
+  };
+}
+
+/**
+ * What has been added since `before`. Ends as soon as nothing is left, so that clean-up may still be under way when it is called.
+ * @param withinMs milliseconds that clean-up may take
+ */
+export async function leftovers(before: Snapshot, mark: string, withinMs: number): Promise<Leftover[]> {
+  for (const deadline = Date.now() + withinMs; ; await sleep(INTERVAL_MS)) {
+    const found = added(before, mark);
+    if (found.length === 0 || Date.now() > deadline) return found;
+  }
+}
+
+/** Removes files and cgroups that were left, deepest first, as far as that goes; processes and mounts are the caller's. */
+export function sweep(found: readonly Leftover[]): void {
+  for (const { kind, what } of [...found].reverse()) {
+    try {
+      if (kind === 'file') lstatSync(what).isDirectory() ? rmdirSync(what) : unlinkSync(what);
+      else if (kind === 'cgroup') rmdirSync(what);
+    } catch {
+      // Gone meanwhile, or still in use: a later look will tell.
+    }
+  }
+}
+
+function added(before: Snapshot, mark: string): Leftover[] {
+  const now = snapshot(mark);
+  const own = markedProcesses(mark);
+  const ownPids = new Set(own.map((process) => process.pid));
+  const strangers = strangersText(ownPids);
+  const foreign = (path: string) => keysIn(path).some((key) => strangers.includes(key));
+  const fresh = (now: ReadonlySet<string>, then: ReadonlySet<string>) => [...now].filter((entry) => !then.has(entry));
+  const files = fresh(now.files, before.files).filter(
+    (path) => !foreign(path) && !KEPT.some((kept) => kept.test(path)),
+  );
+  const mounts = fresh(now.mounts, before.mounts).filter((path) => isOurs(path, mark) && !foreign(path));
+  const cgroups = fresh(now.cgroups, before.cgroups).filter(
+    (path) => !isNamespaceCgroup(path) && !hasStranger(path, ownPids),
+  );
+  const running = own.filter((process) => !before.processes.has(`${process.pid}:${process.startTime}`));
+  const named = running.map((process) =>
+    `${process.pid} ${process.command || `[${process.name}]`}`.slice(0, COMMAND_LENGTH),
+  );
+  const of = (kind: Leftover['kind'], all: readonly string[]) => all.map((what) => ({ kind, what }));
+  return [...of('process', named), ...of('mount', mounts), ...of('file', files), ...of('cgroup', cgroups)];
+}
+
+/** A mount anywhere else is another program's. */
+function isOurs(path: string, mark: string): boolean {
+  return [mark, ...WATCHED].some((directory) => path === directory || path.startsWith(`${directory}/`));
+}
+
+/** The cgroup of a containerd namespace (`default`) is made for its first container and kept, by runc as by others. */
+function isNamespaceCgroup(path: string): boolean {
+  const unified = existsSync(`${CGROUPS}/cgroup.controllers`);
+  return path.slice(CGROUPS.length + 1).split('/').length === (unified ? 1 : 2);
+}
+
+/**
+ * Sandboxes of another containerd of this machine may come and go meanwhile: their files bear a hash that is also in the
+ * arguments of their processes.
+ */
+function strangersText(own: ReadonlySet<number>): string {
+  return processes()
+    .filter((process) => !own.has(process.pid))
+    .map((process) => process.command)
+    .join('\n');
+}
+
+function keysIn(path: string): string[] {
+  return path.match(/[0-9a-f]{32}/g) ?? [];
+}
+
+function hasStranger(cgroup: string, own: ReadonlySet<number>): boolean {
+  try {
+    const pids = readFileSync(`${cgroup}/cgroup.procs`, 'latin1').split('\n').filter(Boolean);
+    return pids.some((pid) => !own.has(Number(pid)));
+  } catch {
+    return false;
+  }
+}
+
+/** Mount points of this mount namespace. Octal escapes stay as they are: paths of ours have none. */
+export function mountPoints(): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((path) => path !== '');
+}
+
+/** Paths below `directory`, which itself is left out. Symbolic links are not followed. */
+function walk(directory: string, depth: number, onlyDirectories: boolean): string[] {
+  let entries: Dirent[];
+  try {
+    entries = readdirSync(directory, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+  return entries.flatMap((entry) => {
+    const path = `${directory}/${entry.name}`;
+    if (!entry.isDirectory()) return onlyDirectories ? [] : [path];
+    return [path, ...(depth > 1 ? walk(path, depth - 1, onlyDirectories) : [])];
+  });
+}
