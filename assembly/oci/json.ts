@@ -182,7 +182,7 @@ export function scanString(): bool {
   stringStart = p;
   stringHasNul = false;
   while (true) {
-    while (end - p >= 8 && isPlain(load<u64>(p))) p += 8;
+    p = skipPlain(p);
     if (p >= end) return fail(UNTERMINATED_STRING, at);
     const byte = <i32>load<u8>(p);
     if (byte === QUOTE) break;
@@ -231,12 +231,20 @@ export function copyString(to: usize): void {
   }
 }
 
-/** Whether eight bytes are ASCII without quote, backslash and control characters. */
-function isPlain(word: u64): bool {
-  const quotes = (word ^ 0x2222222222222222) - 0x0101010101010101;
-  const backslashes = (word ^ 0x5c5c5c5c5c5c5c5c) - 0x0101010101010101;
-  const controls = word - 0x2020202020202020;
-  return ((word | quotes | backslashes | controls) & 0x8080808080808080) === 0;
+/** The next byte from `from` that is not plain text: quote, backslash, control character, not ASCII; or near the end. */
+function skipPlain(from: usize): usize {
+  let p = from;
+  while (end - p >= 16) {
+    const bytes = v128.load(p);
+    const quotes = i8x16.eq(bytes, i8x16.splat(0x22));
+    const backslashes = i8x16.eq(bytes, i8x16.splat(0x5c));
+    // Signed: bytes from 0x80 are negative.
+    const others = i8x16.lt_s(bytes, i8x16.splat(0x20));
+    const found = i8x16.bitmask(v128.or(v128.or(quotes, backslashes), others));
+    if (found !== 0) return p + <usize>ctz(found);
+    p += 16;
+  }
+  return p;
 }
 
 /** Bytes of the escape whose backslash is at `p`: 2, 6, or 12 for a surrogate pair; 0 if it is none. */
@@ -313,7 +321,7 @@ function writeUtf8(to: usize, code: u32): usize {
     store<u8>(to + i, 0x80 | (rest & 0x3f));
     rest >>= 6;
   }
-  store<u8>(to, ((<u32>0xf00) >> (<u32>length)) | rest);
+  store<u8>(to, (<u32>0xf00 >> <u32>length) | rest);
   return to + length;
 }
 

@@ -90,7 +90,7 @@ const key: usize = memory.data(32);
  */
 export function ociTranslate(root: i32, input: usize, length: usize, output: usize, capacity: usize): i32 {
   open(input, 0);
-  const size = <u64>memory.size() << 16;
+  const size = (<u64>memory.size()) << 16;
   const fits = <u64>input + <u64>length <= size && <u64>output + <u64>capacity <= size;
   if (root < 0 || root >= MESSAGE_COUNT || !fits || capacity > <usize>i32.MAX_VALUE || MAX_NESTING > MAX_LEVELS) {
     fail(BAD_CALL, input);
@@ -194,7 +194,7 @@ function writeValue(field: usize, level: i32): bool {
 
 function tagOf(field: usize, kind: u32): u32 {
   const wire = kind === KIND_STRING || kind === KIND_MESSAGE || kind === KIND_MAP ? WIRE_BYTES : 0;
-  return (<u32>load<u8>(field, 1) << 3) | wire;
+  return ((<u32>load<u8>(field, 1)) << 3) | wire;
 }
 
 /** Takes a string that is carried over. */
@@ -228,8 +228,8 @@ function takeWhole(kind: u32): bool {
   if (byte !== 0x2d && !(byte >= 0x30 && byte <= 0x39)) return fail(EXPECTED_NUMBER, from);
   if (!scanNumber()) return false;
   if (!isWhole()) return fail(NOT_WHOLE, from);
-  let most = u64.MAX_VALUE;
-  if (kind === KIND_UINT32) most = u32.MAX_VALUE;
+  let most = <u64>u32.MAX_VALUE;
+  if (kind === KIND_UINT64) most = u64.MAX_VALUE;
   if (kind === KIND_INT64) most = i64.MAX_VALUE;
   // -0 is 0.
   if (isNegative()) most = kind === KIND_INT64 ? most + 1 : 0;
@@ -250,7 +250,7 @@ function writeList(field: usize, level: i32): bool {
   const packed = kind === KIND_UINT32;
   let mark: usize = 0;
   if (packed) {
-    if (!writeByte((<u32>load<u8>(field, 1) << 3) | WIRE_BYTES)) return false;
+    if (!writeByte(((<u32>load<u8>(field, 1)) << 3) | WIRE_BYTES)) return false;
     mark = written();
     if (!writeByte(0)) return false;
   }

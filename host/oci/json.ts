@@ -146,9 +146,7 @@ export class JsonScanner {
       }
     }
     this.at = p + 1;
-    return escaped
-      ? (JSON.parse(`"${this.text(start + 1, p)}"`) as string)
-      : this.text(start + 1, p);
+    return escaped ? (JSON.parse(`"${this.text(start + 1, p)}"`) as string) : this.text(start + 1, p);
   }
 
   takeNumber(): JsonNumber {
