@@ -1,21 +1,16 @@
 /** What the host itself needs to know of a container's spec. */
 import { KataError } from '../error.ts';
-import { decode, type Int64, type MessageType, message } from '../proto/codec.ts';
+import { decode, type Int64, type MessageType } from '../proto/codec.ts';
 import {
   type Box,
   type Hooks,
-  Linux,
-  type LinuxCPU,
   type LinuxDevice,
-  type LinuxMemory,
   type LinuxNamespace,
-  LinuxResources,
   type Mount,
-  Process,
-  type Root,
   Spec,
 } from '../proto/messages/oci.ts';
-import { CONTAINER_TYPES, type ContainerType, SANDBOX_IDS } from './rules.ts';
+import { applyEdit, dropField, type FieldPath, noEdit } from './edit.ts';
+import { CONTAINER_TYPES, type ContainerType, SANDBOX_IDS, SECCOMP } from './rules.ts';
 
 export interface SpecView {
   readonly containerType: ContainerType;
@@ -48,45 +43,23 @@ export interface SpecView {
   readonly hooks: Hooks | undefined;
 }
 
-interface SeenLinux {
-  CgroupsPath: string;
-  Namespaces: LinuxNamespace[];
-  Devices: LinuxDevice[];
-  Resources: { Memory: LinuxMemory | undefined; CPU: LinuxCPU | undefined } | undefined;
-}
-
-interface SeenSpec {
-  Process: { Terminal: boolean; ConsoleSize: Box | undefined; Args: string[] } | undefined;
-  Root: Root | undefined;
-  Hostname: string;
-  Mounts: Mount[];
-  Hooks: Hooks | undefined;
-  Annotations: Record<string, string>;
-  Linux: SeenLinux | undefined;
-}
-
-/** The part of grpc.Spec that is decoded; what is not listed is skipped unread. */
-const SeenSpec = narrow<SeenSpec>(Spec, {
-  Process: narrow(Process, { Terminal: true, ConsoleSize: true, Args: true }),
-  Root: true,
-  Hostname: true,
-  Mounts: true,
-  Hooks: true,
-  Annotations: true,
-  Linux: narrow(Linux, {
-    CgroupsPath: true,
-    Namespaces: true,
-    Devices: true,
-    Resources: narrow(LinuxResources, { Memory: true, CPU: true }),
-  }),
-});
+/** Large fields that the host never looks at: cut off undecoded. */
+const UNREAD: readonly FieldPath[] = [SECCOMP, ['Process', 'Capabilities'], ['Process', 'Env']];
 
 /**
  * Reads a spec that `translateSpec` made.
  * @throws KataError `invalid_argument` where it lacks what every container needs, or its annotations make no sense
  */
 export function readSpec(spec: Uint8Array): SpecView {
-  const { Process: process, Root: root, Annotations: annotations, Linux: linux, ...rest } = decode(SeenSpec, spec);
+  const edit = noEdit();
+  for (const path of UNREAD) dropField(edit, Spec as MessageType<unknown>, path);
+  const {
+    Process: process,
+    Root: root,
+    Annotations: annotations,
+    Linux: linux,
+    ...rest
+  } = decode(Spec, applyEdit(spec, edit));
   if (!process) throw lacking('process', 'the program to run stands in process.args');
   if (process.Args.length === 0) throw lacking('process.args', 'name the program to run');
   if (!root) throw lacking('root', 'root.path names the root file system');
@@ -114,20 +87,6 @@ export function readSpec(spec: Uint8Array): SpecView {
     },
     hooks: rest.Hooks,
   };
-}
-
-/** A message type of some fields of another; `true` keeps a field's own type. */
-function narrow<T>(
-  type: MessageType<unknown>,
-  fields: Readonly<Record<string, true | MessageType<unknown>>>,
-): MessageType<T> {
-  return message<T>(type.name, () =>
-    type.fields().flatMap(([number, name, kind, occurs, key]) => {
-      const keep = fields[name];
-      if (!keep) return [];
-      return [[number, name, keep === true ? kind : keep, ...(occurs ? [occurs] : []), ...(key ? [key] : [])] as never];
-    }),
-  );
 }
 
 function containerTypeOf(annotations: Readonly<Record<string, string>>): ContainerType {
