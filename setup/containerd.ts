@@ -2,7 +2,7 @@
  * A private containerd: its own root, state and socket in a temporary directory, its own environment, ended without a trace.
  * The machine's containerd, if it has one, is never touched.
  */
-import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CommandOptions, type Finished, finish, succeed } from './command.ts';
@@ -104,6 +104,8 @@ class PrivateContainerd implements Containerd {
     };
     writeFileSync(`${directory}/config.toml`, containerdConfig({ directory, level: options.level ?? 'info' }));
     this.before = snapshot(directory);
+    // However this program ends (but for SIGKILL), nothing of the daemon outlives it.
+    process.on('exit', this.#wipe);
   }
 
   async start(): Promise<void> {
@@ -184,17 +186,22 @@ class PrivateContainerd implements Containerd {
     const left = await leftovers(this.before, this.directory, SETTLE_MS);
     const found = left.map(({ kind, what }) => `${kind} ${what}`);
     await this.end();
-    // Twice: a parent may have forked between look and kill.
-    for (let round = 0; round < 2; round++) for (const process of markedProcesses(this.directory)) kill(process);
-    const mounts = () => mountPoints().filter((path) => path.startsWith(`${this.directory}/`));
-    for (const path of mounts().reverse()) await finish(['umount', '--lazy', path]);
-    // Never through a mount that resisted: it could hold somebody's files.
-    if (mounts().length === 0) rmSync(this.directory, { recursive: true, force: true });
-    else found.push(...mounts().map((path) => `mount ${path}`));
+    this.#wipe();
+    process.off('exit', this.#wipe);
     sweep(left);
     for (const cgroup of ownCgroups(this.directory)) removeCgroup(cgroup);
     return found;
   }
+
+  /** Kills and unmounts what is left and removes the directory, without waiting for anything. */
+  readonly #wipe = (): void => {
+    // Twice: a parent may have forked between look and kill.
+    for (let round = 0; round < 2; round++) for (const process of markedProcesses(this.directory)) kill(process);
+    const mounts = () => mountPoints().filter((path) => path.startsWith(`${this.directory}/`));
+    for (const path of mounts().reverse()) spawnSync('umount', ['--lazy', path]);
+    // Never through a mount that resisted: it could hold somebody's files.
+    if (mounts().length === 0) rmSync(this.directory, { recursive: true, force: true });
+  };
 }
 
 /** Where the daemon's cgroup is, by the hierarchies there are: the named one of version 1, or version 2. */
