@@ -79,14 +79,20 @@ export function generate() {
 function describe(type) {
   const keys = JSON_NAMES[type.name]?.split(' ');
   if (keys?.length !== type.fieldsArray.length) throw new Error(`${type.name}: name its fields in JSON_NAMES`);
-  const fields = type.fieldsArray.map((field, i) => ({ key: keys[i], number: field.id, name: field.name, ...kindOf(field) }));
+  const fields = type.fieldsArray.map((field, i) => ({
+    key: keys[i],
+    number: field.id,
+    name: field.name,
+    ...kindOf(field),
+  }));
   return { name: type.name, fields: fields.filter((field) => field.key !== '-') };
 }
 
 function kindOf(field) {
   if (field.id > MAX_FIELD_NUMBER) throw new Error(`${field.fullName}: tags of two bytes are not written`);
   if (field.map) {
-    if (field.type !== 'string' || field.keyType !== 'string') throw new Error(`${field.fullName}: not a map of strings`);
+    if (field.type !== 'string' || field.keyType !== 'string')
+      throw new Error(`${field.fullName}: not a map of strings`);
     return { kind: KINDS.map };
   }
   const scalar = KINDS[field.type];

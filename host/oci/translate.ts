@@ -1,5 +1,9 @@
-/** OCI JSON documents to the agent's protobuf. */
+/** OCI JSON documents to the agent's protobuf: by the WASM core, by its JavaScript twin where WebAssembly cannot be had. */
+import { core } from '../core/core.ts';
+import { KataError } from '../error.ts';
+import { type Document, Fault } from './fault.ts';
 import { translateInJs } from './translate-js.ts';
+import { type OciExports, translateInWasm } from './translate-wasm.ts';
 
 /**
  * Translates config.json.
@@ -8,7 +12,7 @@ import { translateInJs } from './translate-js.ts';
  * @throws KataError `invalid_argument` with line, column and key where it is no OCI spec
  */
 export function translateSpec(json: Uint8Array): Uint8Array {
-  return translateInJs('Spec', json);
+  return translate(loaded(), 'Spec', json);
 }
 
 /**
@@ -17,7 +21,7 @@ export function translateSpec(json: Uint8Array): Uint8Array {
  * @throws KataError `invalid_argument`
  */
 export function translateProcess(json: Uint8Array): Uint8Array {
-  return translateInJs('Process', json);
+  return translate(loaded(), 'Process', json);
 }
 
 /**
@@ -26,5 +30,39 @@ export function translateProcess(json: Uint8Array): Uint8Array {
  * @throws KataError `invalid_argument`
  */
 export function translateResources(json: Uint8Array): Uint8Array {
-  return translateInJs('LinuxResources', json);
+  return translate(loaded(), 'LinuxResources', json);
+}
+
+/**
+ * Translates a document with a given instance.
+ * @param wasm null: in JavaScript
+ * @throws KataError `invalid_argument` where it is no such document
+ */
+export function translate(wasm: OciExports | null, document: Document, json: Uint8Array): Uint8Array {
+  if (!wasm) return translateInJs(document, json);
+  try {
+    return translateInWasm(wasm, document, json);
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw thrown;
+    // The twin finds the same fault, and knows the keys around it.
+    translateInJs(document, json);
+    throw new KataError(
+      'internal',
+      `the WASM core refused a valid document (${thrown.message}); report it with the document`,
+    );
+  }
+}
+
+/** Undefined until the first translation. */
+let instance: OciExports | null | undefined;
+
+function loaded(): OciExports | null {
+  if (instance === undefined) {
+    try {
+      instance = core().exports as unknown as OciExports;
+    } catch {
+      instance = null;
+    }
+  }
+  return instance;
 }
