@@ -1,0 +1,132 @@
+/** The container half of grpc.AgentService. */
+import type { AgentServiceService, WriteStreamRequest } from '../../host/proto/messages/agent.ts';
+import { AgentError, reasonOf } from './error.ts';
+import { execProcess } from './exec.ts';
+import type { Call, Handlers, Loop } from './loop-interface.ts';
+import { type ContainerOptions, DEFAULT_OPTIONS, type Guest } from './options.ts';
+import { Sandbox } from './sandbox.ts';
+import { cgroupStats, networkStats } from './stats.ts';
+import type { OutputStream } from './stream.ts';
+import type { Sys } from './sys.ts';
+
+const NOTHING = {};
+
+type AgentHandlers = Handlers<typeof AgentServiceService>;
+
+/** Handlers of all that concerns the sandbox, its containers, their processes and files. */
+export function containerServices(sys: Sys, loop: Loop, options: Partial<ContainerOptions> = {}): AgentHandlers {
+  const guest: Guest = { sys, loop, options: { ...DEFAULT_OPTIONS, ...options } };
+  const sandbox = new Sandbox(guest);
+  return told({
+    ...lifecycle(guest, sandbox),
+    ...streams(sandbox),
+    ...resources(guest, sandbox),
+  });
+}
+
+function lifecycle(guest: Guest, sandbox: Sandbox): AgentHandlers {
+  return {
+    CreateSandbox: async (request) => {
+      await sandbox.create(request);
+      return NOTHING;
+    },
+    DestroySandbox: async () => {
+      await sandbox.destroy();
+      return NOTHING;
+    },
+    CreateContainer: async (request) => {
+      await sandbox.createContainer(request);
+      return NOTHING;
+    },
+    StartContainer: async ({ container_id: id }) => {
+      await sandbox.container(id).start();
+      return NOTHING;
+    },
+    RemoveContainer: async (request) => {
+      await sandbox.removeContainer(request);
+      return NOTHING;
+    },
+    ExecProcess: async (request) => {
+      await execProcess(guest, sandbox.container(request.container_id), request);
+      return NOTHING;
+    },
+    SignalProcess: ({ container_id: id, exec_id: execId, signal }) => {
+      sandbox.container(id).signal(execId, signal);
+      return NOTHING;
+    },
+    WaitProcess: async ({ container_id: id, exec_id: execId }, call) => ({
+      status: await sandbox.container(id).process(execId).wait(call),
+    }),
+  };
+}
+
+function streams(sandbox: Sandbox): AgentHandlers {
+  const process = (request: { container_id: string; exec_id: string }) =>
+    sandbox.container(request.container_id).process(request.exec_id);
+  return {
+    ReadStdout: (request, call) => read(process(request).stdout, request.len, call),
+    ReadStderr: (request, call) => {
+      const { terminal, stdout, stderr } = process(request);
+      // A terminal has one output; either call reads it.
+      return read(terminal ? stdout : stderr, request.len, call);
+    },
+    WriteStdin: async (request: WriteStreamRequest) => {
+      const { stdin } = process(request);
+      // How Kata's Rust shim says that there is no more.
+      if (request.data.length === 0) stdin.close();
+      else await stdin.write(request.data);
+      return { len: request.data.length };
+    },
+    CloseStdin: (request) => {
+      process(request).stdin.close();
+      return NOTHING;
+    },
+    TtyWinResize: (request) => {
+      process(request).resize(request.row, request.column);
+      return NOTHING;
+    },
+  };
+}
+
+function resources(guest: Guest, sandbox: Sandbox): AgentHandlers {
+  const { sys, options } = guest;
+  return {
+    UpdateContainer: ({ container_id: id, resources: wanted }) => {
+      const container = sandbox.container(id);
+      if (!wanted) throw new AgentError('invalid_argument', `container ${id}: the request names no resources`);
+      container.update(wanted);
+      return NOTHING;
+    },
+    StatsContainer: ({ container_id: id }) => ({
+      cgroup_stats: cgroupStats(sys, sandbox.container(id).cgroup),
+      network_stats: networkStats(sys, options.procRoot),
+    }),
+    PauseContainer: async ({ container_id: id }) => {
+      await sandbox.container(id).pause();
+      return NOTHING;
+    },
+    ResumeContainer: async ({ container_id: id }) => {
+      await sandbox.container(id).resume();
+      return NOTHING;
+    },
+  };
+}
+
+async function read(stream: OutputStream | undefined, length: number, call: Call | undefined) {
+  if (!stream) throw new AgentError('internal', 'cannot get stream reader');
+  return { data: await stream.read(length, call) };
+}
+
+/** A failed system call, or anything else unforeseen, becomes an `internal` error with its text. */
+function told(handlers: AgentHandlers): AgentHandlers {
+  const wrap =
+    (name: string, handler: (request: never, call?: Call) => unknown) => async (request: never, call?: Call) => {
+      try {
+        return await handler(request, call);
+      } catch (thrown) {
+        throw thrown instanceof AgentError ? thrown : new AgentError('internal', `${name}: ${reasonOf(thrown)}`);
+      }
+    };
+  const entries = Object.entries(handlers) as [string, (request: never, call?: Call) => unknown][];
+  return Object.fromEntries(entries.map(([name, handler]) => [name, wrap(name, handler)])) as AgentHandlers;
+}

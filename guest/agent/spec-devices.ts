@@ -1,0 +1,69 @@
+/** Devices the host has attached for a container: their node in the guest replaces the host's numbers in the spec. */
+import type { Device } from '../../host/proto/messages/agent.ts';
+import type { Linux, LinuxDevice, LinuxResources, Spec } from '../../host/proto/messages/oci.ts';
+import { blockDevice } from './block-device.ts';
+import { AgentError } from './error.ts';
+import type { Guest } from './options.ts';
+
+/** Device types that are disks with a node of their own. */
+const DISKS = ['blk', 'mmioblk', 'nvdimm'];
+/** For GetGuestDetails. */
+export const DEVICE_HANDLERS: readonly string[] = DISKS;
+
+/**
+ * Waits for each device and puts its numbers into `spec`, with a cgroup rule where the spec has rules.
+ * @throws AgentError invalid_argument for incomplete devices, unimplemented for other types, deadline_exceeded
+ */
+export async function patchDevices(guest: Guest, spec: Spec, devices: readonly Device[]): Promise<void> {
+  for (const device of devices) {
+    const { type, id, vm_path: vmPath, container_path: path } = device;
+    if (type === '' || (id === '' && vmPath === '') || path === '') {
+      const text = `device of type ${JSON.stringify(type)}: type, container_path and one of id and vm_path are needed`;
+      throw new AgentError('invalid_argument', text);
+    }
+    if (!DISKS.includes(type)) {
+      throw new AgentError('unimplemented', `device type ${JSON.stringify(type)} is not one of ${DISKS.join(', ')}`);
+    }
+    const node = guest.sys.stat(await blockDevice(guest, vmPath || id));
+    const linux = linuxOf(spec);
+    const entry = linux.Devices.find((each) => each.Path === path) ?? added(linux, path);
+    const [hostMajor, hostMinor] = [Number(entry.Major), Number(entry.Minor)];
+    Object.assign(entry, { Type: 'b', Major: node.rdevMajor, Minor: node.rdevMinor });
+    allow(linux.Resources, [hostMajor, hostMinor], [node.rdevMajor, node.rdevMinor]);
+  }
+}
+
+function linuxOf(spec: Spec): Linux {
+  spec.Linux ??= {
+    UIDMappings: [],
+    GIDMappings: [],
+    Sysctl: {},
+    Resources: undefined,
+    CgroupsPath: '',
+    Namespaces: [],
+    Devices: [],
+    Seccomp: undefined,
+    RootfsPropagation: '',
+    MaskedPaths: [],
+    ReadonlyPaths: [],
+    MountLabel: '',
+    IntelRdt: undefined,
+  };
+  return spec.Linux;
+}
+
+function added(linux: Linux, path: string): LinuxDevice {
+  const entry: LinuxDevice = { Path: path, Type: 'b', Major: 0, Minor: 0, FileMode: 0, UID: 0, GID: 0 };
+  linux.Devices.push(entry);
+  return entry;
+}
+
+/** A rule for the host's numbers becomes one for the guest's; without any rules the defaults cover the spec's devices. */
+function allow(resources: LinuxResources | undefined, host: readonly number[], guest: readonly [number, number]): void {
+  if (!resources || resources.Devices.length === 0) return;
+  const rule = resources.Devices.find(
+    (each) => each.Type === 'b' && Number(each.Major) === host[0] && Number(each.Minor) === host[1],
+  );
+  if (rule) Object.assign(rule, { Major: guest[0], Minor: guest[1] });
+  else resources.Devices.push({ Allow: true, Type: 'b', Major: guest[0], Minor: guest[1], Access: 'rwm' });
+}
