@@ -1,6 +1,9 @@
 /** How the host reaches the guest agent. One implementation per file: virtio-serial, vsock, hybrid-vsock. */
 import type { Socket } from 'node:net';
 
+/** Longest path of a unix socket, bytes: sockaddr_un.sun_path less the terminating zero. */
+export const MAX_SOCKET_PATH_BYTES = 107;
+
 /** What a transport adds to QEMU: arguments, and descriptors it must inherit (in the order of `fdOf`). */
 export interface DeviceArguments {
   readonly arguments: readonly string[];

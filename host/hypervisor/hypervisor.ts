@@ -23,6 +23,10 @@ export interface VmConfig {
   /** Exactly one of the two is set. */
   readonly initrd: string | undefined;
   readonly image: string | undefined;
+  /** Whose guest it is; absent: `kata` with an image, `own` with an initrd. Kata's gets a virtio console and entropy. */
+  readonly guest?: 'own' | 'kata' | undefined;
+  /** File system of the image's first partition; absent: ext4. */
+  readonly rootfsType?: string | undefined;
   /** Appended last to the guest's kernel command line. */
   readonly kernelParams: string;
   readonly vcpus: number;

@@ -1,0 +1,204 @@
+/** QEMU's arguments as a function of what the VM is made of. Nothing in it depends on a pod but names, sizes and the guest. */
+import type { DeviceArguments } from '../../agent/transport.ts';
+import { KataError } from '../../error.ts';
+import type { Accelerator, VmConfig } from '../hypervisor.ts';
+
+/** Descriptors QEMU inherits: its control channel, its console, then the devices' own. */
+export const QMP_FD = 3;
+export const CONSOLE_FD = 4;
+export const FIRST_DEVICE_FD = 5;
+
+/** Spare root ports for hot-plug, one device each. */
+export const ROOT_PORTS = 8;
+/** PCI slot of the first root port on the root bus; those below are left to devices present at boot. */
+export const FIRST_ROOT_PORT_SLOT = 0x10;
+
+/** No legacy calls, no children, no change of priority or privilege; see `-sandbox` in qemu(1). */
+const DEFAULT_SECCOMP = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
+
+interface Machine {
+  /** Properties of -machine, without accelerator and memory. */
+  readonly properties: (accelerator: Accelerator) => string;
+  readonly cpu: (accelerator: Accelerator) => string;
+  readonly serialConsole: string;
+  readonly kernelParams: string;
+  readonly hotplug: boolean;
+}
+
+/**
+ * `cryptomgr.notests` alone saves 0.3 s of boot without KVM. `panic=-1` with -no-reboot: a panic ends QEMU.
+ * `swiotlb=noforce`: no bounce buffers, 64 MiB of guest memory.
+ */
+const COMMON_PARAMS = 'panic=-1 cryptomgr.notests lsm= swiotlb=noforce random.trust_cpu=on net.ifnames=0';
+
+const X86 = {
+  cpu: (accelerator: Accelerator) => (accelerator === 'kvm' ? 'host' : 'max'),
+  serialConsole: 'ttyS0',
+  // `reboot=t`: by triple fault, since nothing else of a PC's reset hardware need be there.
+  kernelParams: `reboot=t noreplace-smp ${COMMON_PARAMS}`,
+};
+
+const MACHINES: Readonly<Record<string, Machine>> = {
+  q35: { ...X86, properties: () => 'q35,vmport=off,smbus=off,sata=off', hotplug: true },
+  microvm: { ...X86, properties: () => 'microvm,acpi=on,pcie=on,rtc=on,isa-serial=on', hotplug: false },
+  virt: {
+    properties: (accelerator) => `virt,gic-version=${accelerator === 'kvm' ? 'host' : '3'}`,
+    // cortex-a57: `max` without KVM computes pointer authentication in software and boots five times slower.
+    cpu: (accelerator) => (accelerator === 'kvm' ? 'host' : 'cortex-a57'),
+    serialConsole: 'ttyAMA0',
+    kernelParams: `iommu.passthrough=0 ${COMMON_PARAMS}`,
+    hotplug: true,
+  },
+};
+
+/** Whether devices can be plugged into a running machine of this type. */
+export function canHotplug(machineType: string): boolean {
+  return MACHINES[machineType]?.hotplug ?? false;
+}
+
+/** The guest's name for the root port `index`: a device on it is `<slot>/00`. */
+export function rootPortPciPath(index: number): string {
+  return `${(FIRST_ROOT_PORT_SLOT + index).toString(16).padStart(2, '0')}/00`;
+}
+
+/**
+ * The whole command line but the program.
+ * @param devices of the agent's transport; `{{fd<n>}}` in them becomes the number QEMU sees
+ * @throws KataError `failed_precondition` for a machine type that is unknown or needs KVM
+ */
+export function qemuArguments(config: VmConfig, devices: DeviceArguments, accelerator: Accelerator): string[] {
+  const machine = machineOf(config, accelerator);
+  return [
+    ...['-name', `sandbox-${escapeCommas(config.sandboxId)}${config.debug ? ',debug-threads=on' : ''}`],
+    ...['-machine', machineProperties(config, machine, accelerator)],
+    ...['-cpu', join([machine.cpu(accelerator), config.cpuFeatures])],
+    // Present from the start but asleep in the guest (maxcpus=): waking one needs no hot-plug, which TCG cannot undo.
+    ...['-smp', `${Math.max(config.vcpus, config.maxVcpus)}`],
+    ...['-m', `size=${config.memoryMib}M`],
+    // Shared: vhost-user daemons map it.
+    ...['-object', `memory-backend-memfd,id=mem,size=${config.memoryMib}M,share=on`],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ...['-rtc', 'base=utc,clock=host'],
+    ...['-sandbox', config.seccompSandbox || DEFAULT_SECCOMP],
+    ...['-chardev', `socket,id=qmp,fd=${QMP_FD}`, '-mon', 'chardev=qmp,mode=control'],
+    ...consoleArguments(config),
+    ...guestArguments(config),
+    ...['-append', kernelCommandLine(config, accelerator)],
+    ...(machine.hotplug ? rootPorts() : []),
+    ...devices.arguments.map((argument) => placeDescriptors(argument, devices.fds.length)),
+  ];
+}
+
+/** The guest kernel's command line. */
+export function kernelCommandLine(config: VmConfig, accelerator: Accelerator): string {
+  const machine = machineOf(config, accelerator);
+  const asleep = config.maxVcpus > config.vcpus;
+  return [
+    `console=${machine.serialConsole}`,
+    ...(isKata(config) ? ['console=hvc0'] : []),
+    config.debug ? 'debug' : 'quiet loglevel=1',
+    machine.kernelParams,
+    ...(asleep ? [`maxcpus=${config.vcpus}`] : []),
+    ...(config.image === undefined ? [] : imageParams(config)),
+    config.kernelParams,
+  ]
+    .filter((part) => part !== '')
+    .join(' ');
+}
+
+/** QEMU splits option values at commas; a doubled one stands for itself. */
+export function escapeCommas(value: string): string {
+  return value.replaceAll(',', ',,');
+}
+
+function machineOf(config: VmConfig, accelerator: Accelerator): Machine {
+  const machine = Object.hasOwn(MACHINES, config.machineType) ? MACHINES[config.machineType] : undefined;
+  if (!machine) {
+    throw new KataError(
+      'failed_precondition',
+      `hypervisor.qemu.machine_type: "${config.machineType}" is not supported; use ${Object.keys(MACHINES).join(', ')}`,
+    );
+  }
+  if (config.machineType === 'microvm' && accelerator === 'tcg') {
+    // It has no timer against which the kernel can calibrate, and hangs in every fourth boot or so.
+    throw new KataError(
+      'failed_precondition',
+      'hypervisor.qemu.machine_type: "microvm" needs KVM, which does not work here; use q35',
+    );
+  }
+  return machine;
+}
+
+function isKata(config: VmConfig): boolean {
+  return (config.guest ?? (config.image === undefined ? 'own' : 'kata')) === 'kata';
+}
+
+function machineProperties(config: VmConfig, machine: Machine, accelerator: Accelerator): string {
+  return join([
+    machine.properties(accelerator),
+    `accel=${accelerator}`,
+    'memory-backend=mem',
+    config.machineAccelerators,
+  ]);
+}
+
+function consoleArguments(config: VmConfig): string[] {
+  const socket = `socket,id=console,fd=${CONSOLE_FD}`;
+  if (!isKata(config)) return ['-chardev', socket, '-serial', 'chardev:console'];
+  // Kata's kernels speak on hvc0; panics before it is there come over the serial line.
+  return [
+    ...['-chardev', `${socket},mux=on`, '-serial', 'chardev:console'],
+    ...['-device', 'virtio-serial-pci,id=console-bus,disable-legacy=on'],
+    ...['-device', 'virtconsole,bus=console-bus.0,chardev=console'],
+    ...['-object', 'rng-random,id=rng0,filename=/dev/urandom'],
+    ...['-device', 'virtio-rng-pci,rng=rng0,disable-legacy=on'],
+  ];
+}
+
+function guestArguments(config: VmConfig): string[] {
+  const kernel = ['-kernel', config.kernel];
+  if (config.initrd !== undefined) return [...kernel, '-initrd', config.initrd];
+  if (config.image === undefined) return kernel;
+  // Read-only virtio-blk, never pmem: a guest could write an image it has mapped.
+  const image = {
+    driver: 'raw',
+    'node-name': 'image',
+    'read-only': true,
+    file: { driver: 'file', filename: config.image, 'read-only': true },
+  };
+  return [
+    ...kernel,
+    ...['-blockdev', JSON.stringify(image)],
+    ...['-device', 'virtio-blk-pci,drive=image,id=image0,serial=image,share-rw=on,disable-legacy=on'],
+  ];
+}
+
+function imageParams(config: VmConfig): string[] {
+  const fstype = config.rootfsType ?? 'ext4';
+  const flags = fstype === 'ext4' ? 'rootflags=data=ordered,errors=remount-ro ' : '';
+  return [
+    `root=/dev/vda1 ${flags}ro rootfstype=${fstype}`,
+    'systemd.unit=kata-containers.target systemd.mask=systemd-networkd.service systemd.mask=systemd-networkd.socket',
+    'scsi_mod.scan=none',
+  ];
+}
+
+function rootPorts(): string[] {
+  return Array.from({ length: ROOT_PORTS }, (_, index) => [
+    '-device',
+    `pcie-root-port,id=rp${index},bus=pcie.0,addr=0x${(FIRST_ROOT_PORT_SLOT + index).toString(16)},chassis=${index + 1},slot=${index + 1}`,
+  ]).flat();
+}
+
+function placeDescriptors(argument: string, count: number): string {
+  return argument.replace(/\{\{fd(\d+)\}\}/g, (_, digits: string) => {
+    const index = Number(digits);
+    if (index >= count)
+      throw new KataError('internal', `device argument ${argument} names a descriptor that is not given`);
+    return `${FIRST_DEVICE_FD + index}`;
+  });
+}
+
+function join(parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(',');
+}

@@ -1,0 +1,237 @@
+/** A virtual machine run by QEMU. */
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
+import type { Duplex } from 'node:stream';
+import type { DeviceArguments } from '../../agent/transport.ts';
+import { Child } from '../../child.ts';
+import { KataError, reasonOf } from '../../error.ts';
+import type { ProcessIdentity } from '../../process.ts';
+import { oneLine, Tail } from '../../tail.ts';
+import type { Accelerator, Hypervisor, PciPath, VmConfig, VmExit } from '../hypervisor.ts';
+import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
+import { canHotplug, qemuArguments, ROOT_PORTS, rootPortPciPath } from './command-line.ts';
+import { Qmp } from './qmp.ts';
+
+/** What QEMU gets to greet on its control channel, ms; it takes 60 to 150 on an idle machine. */
+export const START_MS = 30_000;
+/** What a guest gets to let go of a device, ms; arm64 guests take five seconds by design. */
+export const UNPLUG_MS = 15_000;
+
+/** A device's own part of QEMU, undone in reverse when the device goes. */
+interface Plugged {
+  readonly port: number;
+  readonly backend: { readonly remove: string; readonly args: Readonly<Record<string, unknown>> };
+}
+
+export class Qemu implements Hypervisor {
+  readonly kind = 'qemu';
+  readonly exited: Promise<VmExit>;
+  #settleExited: (exit: VmExit) => void = () => {};
+  readonly #config: VmConfig;
+  #choice: AcceleratorChoice | undefined;
+  #child: Child | undefined;
+  #qmp: Qmp | undefined;
+  readonly #console = new Tail();
+  readonly #plugged = new Map<string, Plugged>();
+  readonly #freePorts = Array.from({ length: ROOT_PORTS }, (_, index) => index);
+  #nextBackend = 0;
+  #starting: Promise<void> | undefined;
+  #stopped = false;
+
+  /**
+   * @param config what the VM is made of
+   * @param choice the accelerator, if the caller has chosen it; otherwise `start` does
+   */
+  constructor(config: VmConfig, choice?: AcceleratorChoice) {
+    this.#config = config;
+    this.#choice = choice;
+    this.exited = new Promise((resolve) => {
+      this.#settleExited = resolve;
+    });
+  }
+
+  get accelerator(): Accelerator {
+    return this.#choice?.accelerator ?? 'tcg';
+  }
+
+  get acceleratorReason(): string {
+    return this.#choice?.reason ?? '';
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** For the state file; undefined before `start`. */
+  get identity(): ProcessIdentity | undefined {
+    return this.#child?.identity;
+  }
+
+  start(devices: DeviceArguments): Promise<void> {
+    if (this.#starting) return Promise.reject(new KataError('already_exists', 'this VM was started before'));
+    this.#starting = this.#start(devices);
+    return this.#starting;
+  }
+
+  async plugVirtioFs(tag: string, socketPath: string): Promise<PciPath> {
+    const chardev = this.#backendName('fs');
+    const addr = { type: 'unix', data: { path: socketPath } };
+    // QEMU connects in this very command, so a daemon that is not there is an error here.
+    return this.#plug(
+      tag,
+      { command: 'chardev-add', args: { id: chardev, backend: { type: 'socket', data: { addr, server: false } } } },
+      { remove: 'chardev-remove', args: { id: chardev } },
+      { driver: 'vhost-user-fs-pci', chardev, tag, 'queue-size': 1024 },
+    );
+  }
+
+  async plugBlock(id: string, path: string, readOnly: boolean): Promise<PciPath> {
+    const node = this.#backendName('block');
+    const found = await stat(path).catch((thrown: unknown) => {
+      throw new KataError('not_found', `block device ${path} cannot be used: ${reasonOf(thrown)}`, { cause: thrown });
+    });
+    const file = { driver: found.isBlockDevice() ? 'host_device' : 'file', filename: path, 'read-only': readOnly };
+    return this.#plug(
+      id,
+      { command: 'blockdev-add', args: { driver: 'raw', 'node-name': node, 'read-only': readOnly, file } },
+      { remove: 'blockdev-del', args: { 'node-name': node } },
+      { driver: 'virtio-blk-pci', drive: node, 'share-rw': readOnly },
+    );
+  }
+
+  async unplug(id: string): Promise<void> {
+    const plugged = this.#plugged.get(id);
+    if (!plugged) return;
+    const qmp = this.#running();
+    const device = deviceId(id);
+    await qmp.execute('device_del', { id: device });
+    await qmp.waitEvent('DEVICE_DELETED', (data) => data.device === device, UNPLUG_MS);
+    this.#plugged.delete(id);
+    this.#freePorts.push(plugged.port);
+    await qmp.execute(plugged.backend.remove, plugged.backend.args);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#qmp?.close('the VM was stopped');
+    // A start under way sees the end of its child, or that none may be made any more.
+    await Promise.all([this.#child?.kill(), this.#starting?.catch(() => {})]);
+    await this.#child?.kill();
+    this.#settleExited({ code: null, signal: null, stderr: '' });
+  }
+
+  consoleTail(): string {
+    return this.#console.text();
+  }
+
+  async #start(devices: DeviceArguments): Promise<void> {
+    const config = this.#config;
+    await checkFiles(config);
+    this.#choice ??= await chooseAccelerator(config.qemuPath, config.kernel);
+    const args = qemuArguments(config, devices, this.#choice.accelerator);
+    if (this.#stopped) throw new KataError('unavailable', 'the VM was stopped while it was starting');
+
+    const child = await Child.spawn(config.qemuPath, args, {
+      descriptors: ['pipe', 'pipe', ...devices.fds],
+      dropCapabilities: true,
+    });
+    this.#child = child;
+    void child.exited.then((exit) => {
+      this.#qmp?.close(`QEMU has ended${exit.stderr ? `: ${oneLine(exit.stderr)}` : ''}`);
+      this.#settleExited(exit);
+    });
+    (child.stream(1) as Duplex).on('data', (chunk: Buffer) => this.#console.push(chunk));
+    this.#qmp = new Qmp(child.stream(0));
+    if (this.#stopped) {
+      await child.kill();
+      throw new KataError('unavailable', 'the VM was stopped while it was starting');
+    }
+    try {
+      await this.#qmp.ready(START_MS);
+    } catch (thrown) {
+      const exit = await child.kill();
+      if (this.#stopped) throw new KataError('unavailable', 'the VM was stopped while it was starting');
+      throw new KataError(
+        'internal',
+        `QEMU did not start (${howEnded(exit)}): ${oneLine(exit.stderr) || reasonOf(thrown)}`,
+      );
+    }
+  }
+
+  async #plug(
+    id: string,
+    add: { readonly command: string; readonly args: Readonly<Record<string, unknown>> },
+    backend: Plugged['backend'],
+    device: Readonly<Record<string, unknown>>,
+  ): Promise<PciPath> {
+    const qmp = this.#running();
+    if (!canHotplug(this.#config.machineType)) {
+      throw new KataError(
+        'failed_precondition',
+        `hypervisor.qemu.machine_type: devices cannot be plugged into a running ${this.#config.machineType}; use q35 or virt`,
+      );
+    }
+    if (this.#plugged.has(id)) throw new KataError('already_exists', `device ${id} is plugged already`);
+    const port = this.#freePorts.shift();
+    if (port === undefined) {
+      throw new KataError(
+        'resource_exhausted',
+        `all ${ROOT_PORTS} hot-plug ports of the VM are taken; ${id} needs one`,
+      );
+    }
+    this.#plugged.set(id, { port, backend });
+    let added = false;
+    try {
+      await qmp.execute(add.command, add.args);
+      added = true;
+      await qmp.execute('device_add', { ...device, id: deviceId(id), bus: `rp${port}`, 'disable-legacy': 'on' });
+    } catch (thrown) {
+      if (added) await qmp.execute(backend.remove, backend.args).catch(() => {});
+      this.#plugged.delete(id);
+      this.#freePorts.unshift(port);
+      throw thrown;
+    }
+    return rootPortPciPath(port);
+  }
+
+  #running(): Qmp {
+    if (!this.#qmp || this.#stopped) throw new KataError('unavailable', 'the VM does not run');
+    return this.#qmp;
+  }
+
+  /** Names in QEMU are ours, short and never used twice, whatever the caller's id looks like. */
+  #backendName(kind: string): string {
+    return `${kind}-${this.#nextBackend++}`;
+  }
+}
+
+/** Hexadecimal, since QEMU allows few characters in an id; the prefix keeps it from starting with a digit. */
+function deviceId(id: string): string {
+  return `dev-${Buffer.from(id, 'utf8').toString('hex')}`;
+}
+
+function howEnded(exit: VmExit): string {
+  return exit.signal === null ? `exit code ${exit.code}` : exit.signal;
+}
+
+async function checkFiles(config: VmConfig): Promise<void> {
+  await checkFile('path', config.qemuPath, constants.X_OK, 'install the package qemu-system');
+  await checkFile('kernel', config.kernel, constants.R_OK, 'build the guest with "npm run guest"');
+  if (config.initrd !== undefined) {
+    await checkFile('initrd', config.initrd, constants.R_OK, 'build the guest with "npm run guest"');
+  }
+  if (config.image !== undefined) await checkFile('image', config.image, constants.R_OK, 'install the guest image');
+}
+
+async function checkFile(key: string, path: string, mode: number, remedy: string): Promise<void> {
+  try {
+    if (!(await stat(path)).isFile()) throw new Error('not a regular file');
+    await access(path, mode);
+  } catch (thrown) {
+    const reason = (thrown as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : reasonOf(thrown);
+    throw new KataError(
+      'failed_precondition',
+      `hypervisor.qemu.${key}: ${path} cannot be used (${reason}): ${remedy}, or set "${key}" in configuration.toml`,
+    );
+  }
+}

@@ -1,0 +1,26 @@
+/* Names the functions of the addon. host/native.ts gives their types. */
+#include "addon.h"
+
+static const struct {
+	const char *name;
+	napi_callback call;
+} FUNCTIONS[] = {
+	{"vsockConnect", vsock_connect},
+	{"vhostVsockGuestCid", vhost_vsock_guest_cid},
+	{"mount", mount_fs},
+	{"umount", umount_fs},
+	{"openBeneath", open_beneath},
+	{"listenUnix", listen_unix},
+	{"peerCredentials", peer_credentials},
+};
+
+NAPI_MODULE_INIT()
+{
+	for (size_t i = 0; i < sizeof FUNCTIONS / sizeof FUNCTIONS[0]; i++) {
+		napi_value function;
+		if (napi_create_function(env, FUNCTIONS[i].name, NAPI_AUTO_LENGTH, FUNCTIONS[i].call, NULL, &function) != napi_ok ||
+		    napi_set_named_property(env, exports, FUNCTIONS[i].name, function) != napi_ok)
+			return NULL;
+	}
+	return exports;
+}
