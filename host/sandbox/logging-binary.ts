@@ -76,7 +76,9 @@ function ready(child: ChildProcess, path: string): Promise<void> {
     const timer = setTimeout(() => fail(`not ready within ${READY_TIMEOUT_MS / 1000} s`), READY_TIMEOUT_MS);
     child.once('error', (thrown) => fail(reasonOf(thrown)));
     child.once('exit', (code, signal) => fail(`ended (${signal ?? `status ${code}`}) before it was ready`));
-    const pipe = child.stdio[5] as Readable;
+    // Typed for five descriptors; ours has six.
+    const pipe = (child.stdio as unknown as readonly Readable[])[5];
+    if (!pipe) return fail('it has no ready pipe');
     pipe.on('error', () => {});
     pipe.once('end', () => {
       clearTimeout(timer);

@@ -48,7 +48,9 @@ export class GuestProcess {
   private relays: OutputRelay[] = [];
   private binary: LoggingBinary | undefined;
   private size: { readonly rows: number; readonly columns: number } | undefined;
-  /** Runs when the process has ended, before anybody is told. */
+  /** Set while and after the process is started; never rejects. */
+  private starting: Promise<void> | undefined;
+  /** Runs when the process has ended and its output is written, before anybody is told. */
   beforeExit: () => Promise<void> = () => Promise.resolve();
 
   constructor(
@@ -84,11 +86,33 @@ export class GuestProcess {
   }
 
   /**
-   * The process runs in the guest: its streams begin to move.
+   * Starts the process, once.
+   * @param begin has the guest start it
    * @param readsInFlight per stream of output
+   * @param started runs as soon as it has, before its end can be told
+   * @throws KataError `failed_precondition` when it was started before or has ended; what `begin` throws
    */
-  running(agent: AgentClient, readsInFlight: number): void {
-    if (this.state !== 'created' || this.ending) return;
+  async start(
+    agent: AgentClient,
+    readsInFlight: number,
+    begin: () => Promise<void>,
+    started: () => void,
+  ): Promise<void> {
+    if (this.starting || this.ending) {
+      const why = this.ending ? 'has ended' : 'was started before';
+      throw new KataError('failed_precondition', `process ${this.ref.exec_id} of ${this.ref.container_id} ${why}`);
+    }
+    const attempt = begin().then(() => {
+      this.running(agent, readsInFlight);
+      started();
+    });
+    this.starting = attempt.catch(() => {});
+    await attempt;
+  }
+
+  /** From here on its streams move. */
+  private running(agent: AgentClient, readsInFlight: number): void {
+    if (this.state === 'stopped') return;
     this.state = 'running';
     const [stdout = DISCARD, stderr] = this.sinks;
     this.relays.push(new OutputRelay(agent, this.ref, 'ReadStdout', stdout, readsInFlight));
@@ -147,6 +171,8 @@ export class GuestProcess {
 
   private async finish(status: number): Promise<void> {
     const at = new Date();
+    // The guest may tell the end before it has answered the start.
+    await this.starting;
     this.stdin?.stop();
     for (const sink of this.sinks) sink.release();
     await this.drained();

@@ -1,0 +1,96 @@
+/** Ends what a sandbox left behind, from its state file alone. Idempotent; harmless where there is nothing. */
+import { spawnSync } from 'node:child_process';
+import { lstatSync, readFileSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
+import { kill, waitGone } from '../process.ts';
+import type { Log } from './log.ts';
+import { type ProcessName, readState } from './state-file.ts';
+
+/** How long a shim that is just ending may take, ms. */
+export const SHIM_GRACE_MS = 1000;
+/** How long a killed process may take to be gone, ms. */
+export const KILL_WAIT_MS = 2000;
+
+/** What `cleanUp` found. */
+export interface Cleaned {
+  /** Pid of the VMM; 0: the sandbox had none. */
+  readonly pid: number;
+}
+
+/**
+ * Ends a sandbox's processes and removes its directory and socket.
+ * @param directory `/run/kata-containers/<key>`
+ * @param keepSocket path of a socket that stays: the caller's own
+ */
+export async function cleanUp(directory: string, log: Log, keepSocket = ''): Promise<Cleaned> {
+  const state = readState(directory);
+  if (state) {
+    if (state.shim.pid !== process.pid) await end(state.shim, SHIM_GRACE_MS, log);
+    for (const child of state.children) await end(child, 0, log);
+    if (state.socket !== keepSocket) removeSocket(state.socket);
+  }
+  removeDirectory(directory, log);
+  return { pid: state?.children[0]?.pid ?? 0 };
+}
+
+/** Removes a sandbox's directory, and the one that holds all of them if it was the last. */
+export function removeDirectory(directory: string, log: Log): void {
+  removeTree(directory, log);
+  try {
+    rmdirSync(directory.slice(0, directory.lastIndexOf('/')));
+  } catch {
+    // ENOTEMPTY: other sandboxes live in it.
+  }
+}
+
+/** Unmounts a path and everything below, as the caller's mount namespace has it. Idempotent. */
+export function unmountBelow(path: string, log: Log): void {
+  for (const mount of mountsBelow(path)) {
+    const { status, stderr } = spawnSync('umount', ['--lazy', '--no-canonicalize', mount], { encoding: 'utf8' });
+    if (status !== 0) log.warn('cannot unmount', { path: mount, error: (stderr ?? '').trim() });
+  }
+}
+
+/**
+ * Removes a directory, unless something is still mounted in it: what is behind a mount is not ours to remove.
+ * Links are removed, never followed.
+ */
+export function removeTree(directory: string, log: Log): void {
+  try {
+    if (!lstatSync(directory).isDirectory()) return;
+  } catch {
+    return;
+  }
+  unmountBelow(directory, log);
+  const left = mountsBelow(directory);
+  if (left.length > 0) {
+    log.error('directory kept: something is still mounted in it', { directory, mount: left[0] });
+    return;
+  }
+  try {
+    rmSync(directory, { recursive: true, force: true });
+  } catch (thrown) {
+    log.error('cannot remove the directory', { directory, error: String(thrown) });
+  }
+}
+
+/** Mount points at or below `path`, the deepest first. */
+function mountsBelow(path: string): string[] {
+  const found: string[] = [];
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    const point = line.split(' ')[4]?.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
+    if (point !== undefined && (point === path || point.startsWith(`${path}/`))) found.push(point);
+  }
+  return found.reverse();
+}
+
+async function end(child: ProcessName, graceMs: number, log: Log): Promise<void> {
+  if (graceMs > 0 && (await waitGone(child, graceMs))) return;
+  kill(child, 'SIGKILL');
+  if (!(await waitGone(child, KILL_WAIT_MS))) log.error('process does not end', { name: child.name, pid: child.pid });
+}
+
+function removeSocket(path: string): void {
+  try {
+    if (lstatSync(path).isSocket()) unlinkSync(path);
+  } catch {}
+}

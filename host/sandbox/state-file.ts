@@ -1,0 +1,90 @@
+/** `state.json`: what a sandbox has on this machine, written before it has it, so that anybody can clean up from it alone. */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { KataError, reasonOf } from '../error.ts';
+import { identityOf, type ProcessIdentity } from '../process.ts';
+
+/** Largest state file that is read, bytes. */
+export const MAX_STATE_BYTES = 256 * 1024;
+/** Most children a state file names. */
+export const MAX_CHILDREN = 64;
+export const STATE_VERSION = 1;
+
+/** A child, and what it is. */
+export interface ProcessName extends ProcessIdentity {
+  readonly name: string;
+}
+
+export interface SandboxState {
+  readonly version: number;
+  readonly id: string;
+  readonly namespace: string;
+  /** containerd's gRPC socket. */
+  readonly address: string;
+  readonly bundle: string;
+  /** Path of the shim's socket. */
+  readonly socket: string;
+  readonly shim: ProcessName;
+  readonly children: readonly ProcessName[];
+  readonly accelerator?: string;
+  readonly transport?: string;
+  /** Milliseconds since the shim started, by event. */
+  readonly timeline: Readonly<Record<string, number>>;
+}
+
+/** Path of the state file in a sandbox's directory. */
+export function statePath(directory: string): string {
+  return `${directory}/state.json`;
+}
+
+/**
+ * Writes the file whole, or leaves the old one.
+ * @throws KataError `internal`
+ */
+export function writeState(directory: string, state: SandboxState): void {
+  const path = statePath(directory);
+  try {
+    writeFileSync(`${path}.new`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  } catch (thrown) {
+    throw new KataError('internal', `cannot write ${path}: ${reasonOf(thrown)}`, { cause: thrown });
+  }
+}
+
+/** @returns undefined when there is none, or none that can be understood */
+export function readState(directory: string): SandboxState | undefined {
+  try {
+    const bytes = readFileSync(statePath(directory));
+    if (bytes.length > MAX_STATE_BYTES) return undefined;
+    const state: unknown = JSON.parse(bytes.toString());
+    return isState(state) ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names a living process; undefined when there is none of that pid. */
+export function nameProcess(name: string, pid: number): ProcessName | undefined {
+  const identity = identityOf(pid);
+  return identity && { name, ...identity };
+}
+
+function isState(value: unknown): value is SandboxState {
+  if (typeof value !== 'object' || value === null) return false;
+  const state = value as Record<string, unknown>;
+  const { children } = state;
+  return (
+    state['version'] === STATE_VERSION &&
+    typeof state['id'] === 'string' &&
+    typeof state['socket'] === 'string' &&
+    isProcessName(state['shim']) &&
+    Array.isArray(children) &&
+    children.length <= MAX_CHILDREN &&
+    children.every(isProcessName)
+  );
+}
+
+function isProcessName(value: unknown): value is ProcessName {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, pid, startTime } = value as Record<string, unknown>;
+  return typeof name === 'string' && typeof pid === 'number' && typeof startTime === 'number';
+}

@@ -1,0 +1,257 @@
+/** A virtual machine with its agent: booted, watched, and taken down with everything it was given. */
+import { mkdirSync } from 'node:fs';
+import { AgentClient } from '../agent/client.ts';
+import type { AgentTransport, DeviceArguments } from '../agent/transport.ts';
+import { KataError, reasonOf } from '../error.ts';
+import type { Hypervisor, VmConfig } from '../hypervisor/hypervisor.ts';
+import type { Init } from '../proto/codec.ts';
+import type { Storage } from '../proto/messages/agent.ts';
+import type { RootfsShare } from '../storage/share.ts';
+import { cleanUp, removeDirectory } from './cleanup.ts';
+import type { Identity } from './identity.ts';
+import type { Log } from './log.ts';
+import type { Parts } from './parts.ts';
+import { nameProcess, type ProcessName, STATE_VERSION, writeState } from './state-file.ts';
+import type { Timeline } from './timeline.ts';
+import { Undo } from './undo.ts';
+
+/** How often an idle guest is asked whether it lives, ms. */
+export const HEALTH_INTERVAL_MS = 60_000;
+/** How long it may take to answer that, ms: a guest under TCG on a busy machine is slow, not dead. */
+export const HEALTH_TIMEOUT_MS = 90_000;
+
+export interface VmOptions {
+  readonly identity: Identity;
+  readonly bundle: string;
+  /** Path of the shim's socket. */
+  readonly socket: string;
+  readonly config: VmConfig;
+  /** How long the guest may take from QEMU's start until its agent answers, ms. */
+  readonly bootTimeoutMs: number;
+  readonly parts: Parts;
+  readonly log: Log;
+  readonly timeline: Timeline;
+}
+
+export class Vm {
+  readonly hypervisor: Hypervisor;
+  readonly share: RootfsShare;
+  private readonly transport: AgentTransport;
+  private readonly undo = new Undo();
+  private connected: AgentClient | undefined;
+  private children: ProcessName[] = [];
+  private stopping: Promise<void> | undefined;
+  private monitor: NodeJS.Timeout | undefined;
+  /** Settles (never rejects) with the reason when the VM or its agent is gone, `stop` included. */
+  readonly gone: Promise<string>;
+  private lose: (reason: string) => void = () => {};
+  private lost = false;
+
+  constructor(private readonly options: VmOptions) {
+    const { parts, config, identity, log } = options;
+    this.hypervisor = parts.hypervisor(config, log);
+    this.transport = parts.transport(config, log);
+    this.share = parts.share(identity.directory, this.hypervisor, log);
+    this.gone = new Promise((resolve) => {
+      this.lose = (reason) => {
+        this.lost = true;
+        resolve(reason);
+      };
+    });
+  }
+
+  /** @throws KataError `unavailable` when the VM is gone */
+  get agent(): AgentClient {
+    if (!this.connected || this.lost) throw new KataError('unavailable', 'the virtual machine is gone');
+    return this.connected;
+  }
+
+  /** undefined when the VM is gone. */
+  get liveAgent(): AgentClient | undefined {
+    return this.lost ? undefined : this.connected;
+  }
+
+  /**
+   * Boots the VM and prepares its share beside that, until the agent answers.
+   * @param signal ends the attempt
+   * @returns storages that CreateSandbox mounts
+   * @throws KataError with the last lines of the guest's console; everything is undone
+   */
+  async boot(signal: AbortSignal): Promise<readonly Init<Storage>[]> {
+    try {
+      return await this.bootOrThrow(signal);
+    } catch (thrown) {
+      const failure = await this.describe(thrown);
+      await this.stop('the virtual machine did not start');
+      throw failure;
+    }
+  }
+
+  /** Ends the VM and removes what it had. Idempotent; later calls join the first. */
+  stop(reason: string): Promise<void> {
+    this.stopping ??= this.takeDown(reason);
+    return this.stopping;
+  }
+
+  /** Writes the state file anew. */
+  save(): void {
+    const { identity, bundle, socket, timeline } = this.options;
+    const shim = nameProcess('shim', process.pid);
+    if (!shim) throw new KataError('internal', 'cannot read the start time of this process from /proc; is it mounted?');
+    writeState(identity.directory, {
+      version: STATE_VERSION,
+      id: identity.id,
+      namespace: identity.namespace,
+      address: identity.address,
+      bundle,
+      socket,
+      shim,
+      children: this.children,
+      transport: this.transport.kind,
+      ...(this.children.length > 0 ? { accelerator: this.hypervisor.accelerator } : {}),
+      timeline: timeline.fields(),
+    });
+  }
+
+  private async bootOrThrow(signal: AbortSignal): Promise<readonly Init<Storage>[]> {
+    const { log, identity, socket } = this.options;
+    // A sandbox of this name whose shim and cleanup both failed must not be in the way for ever.
+    await cleanUp(identity.directory, log, socket);
+    this.undo.add('directory', () => removeDirectory(identity.directory, log));
+    mkdirSync(identity.directory, { recursive: true, mode: 0o700 });
+    this.save();
+    this.undo.add('share', () => this.share.close());
+    this.undo.add('transport', () => this.transport.close());
+    const devices = await this.transport.prepare();
+    this.undo.add('hypervisor', () => this.hypervisor.stop());
+
+    const abort = new AbortController();
+    const stop = (): void => abort.abort();
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+    const guarded = <T>(step: Promise<T>): Promise<T> => {
+      // The first to fail ends the other, and is the one that is told.
+      step.catch(stop);
+      return step;
+    };
+    try {
+      const boot = guarded(this.bootGuest(devices, abort.signal));
+      const prepared = guarded(this.share.prepare());
+      await firstFailure([boot, prepared]);
+      return await this.share.attach();
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  private async bootGuest(devices: DeviceArguments, signal: AbortSignal): Promise<void> {
+    const { log, timeline, parts, bootTimeoutMs } = this.options;
+    const deadline = performance.now() + bootTimeoutMs;
+    timeline.mark('vm_start');
+    const started = this.hypervisor.start(devices);
+    await Promise.race([started, aborted(signal)]);
+    timeline.mark('vm_ready');
+    const vmm = nameProcess('qemu', this.hypervisor.pid);
+    if (vmm) this.children = [vmm];
+    this.save();
+    void this.hypervisor.exited.then(() => this.lose('the virtual machine monitor has ended'));
+    log.info('virtual machine started', {
+      accelerator: this.hypervisor.accelerator,
+      accelerator_reason: this.hypervisor.acceleratorReason || undefined,
+      transport: this.transport.kind,
+      pid: this.hypervisor.pid,
+    });
+    const left = (): number => Math.max(1, Math.ceil(deadline - performance.now()));
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(left())]);
+    const ended = this.gone.then((reason): never => {
+      throw new KataError('unavailable', reason);
+    });
+    ended.catch(() => {});
+    const socket = await Promise.race([this.transport.connect(limit), ended]);
+    const agent = new AgentClient(parts.client(socket));
+    this.connected = agent;
+    void agent.closed.then((reason) => this.lose(`the guest agent's channel is closed: ${reasonOf(reason ?? 'ended')}`));
+    await Promise.race([this.firstCheck(agent, left()), ended, aborted(signal)]);
+    timeline.mark('agent_ready');
+    this.watch(agent);
+  }
+
+  private async firstCheck(agent: AgentClient, timeoutMs: number): Promise<void> {
+    try {
+      await agent.check(timeoutMs);
+    } catch (thrown) {
+      if (!(thrown instanceof KataError) || thrown.code !== 'deadline_exceeded') throw thrown;
+      throw new KataError(
+        'deadline_exceeded',
+        `the guest agent did not answer within ${this.options.bootTimeoutMs / 1000} s of the virtual machine's start (dial_timeout)`,
+        { cause: thrown },
+      );
+    }
+  }
+
+  private watch(agent: AgentClient): void {
+    let asking = false;
+    this.monitor = setInterval(() => {
+      if (asking || this.lost) return;
+      asking = true;
+      agent
+        .check(HEALTH_TIMEOUT_MS)
+        .catch((thrown) => this.lose(`the guest agent does not answer: ${reasonOf(thrown)}`))
+        .finally(() => {
+          asking = false;
+        });
+    }, HEALTH_INTERVAL_MS);
+    this.monitor.unref();
+  }
+
+  /** The error for containerd's user: what failed, and what the guest said last. */
+  private async describe(thrown: unknown): Promise<KataError> {
+    const code = thrown instanceof KataError ? thrown.code : 'internal';
+    let text = reasonOf(thrown);
+    if (this.hypervisor.pid > 0) {
+      // A VMM that has just died is reaped in a moment; its own words are the best there are.
+      const exit = await Promise.race([this.hypervisor.exited, sleep(100)]);
+      const stderr = exit?.stderr.trim();
+      if (exit && !(stderr && text.includes(stderr))) {
+        text += `; QEMU ended (${exit.signal ?? `status ${exit.code}`})${stderr ? `: ${stderr}` : ''}`;
+      }
+    }
+    const console = this.hypervisor.consoleTail().trim();
+    if (console) text += `\nlast lines of the guest's console:\n${console}`;
+    return new KataError(code, text, { cause: thrown });
+  }
+
+  private async takeDown(reason: string): Promise<void> {
+    clearInterval(this.monitor);
+    this.lose(reason);
+    this.connected?.close(reason);
+    await this.undo.run(this.options.log);
+  }
+}
+
+/** Waits for all; throws what was thrown first, when all have settled. */
+async function firstFailure(steps: readonly Promise<unknown>[]): Promise<void> {
+  let failed = false;
+  let first: unknown;
+  await Promise.all(
+    steps.map((step) =>
+      step.catch((thrown) => {
+        if (!failed) first = thrown;
+        failed = true;
+      }),
+    ),
+  );
+  if (failed) throw first;
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = (): void => reject(new KataError('cancelled', 'the start of the virtual machine was given up'));
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
+  });
+}
+
+function sleep(ms: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(resolve, ms, undefined));
+}

@@ -1,0 +1,277 @@
+/** The Task service: containerd's calls, answered from memory wherever the guest need not be asked. */
+import { KataError } from '../error.ts';
+import { translateProcess, translateResources } from '../oci/translate.ts';
+import { encode } from '../proto/codec.ts';
+import { Status } from '../proto/messages/containerd_task.ts';
+import type { Any } from '../proto/messages/google.ts';
+import type * as task from '../proto/messages/task_v2.ts';
+import type { TaskService } from '../proto/messages/task_v2.ts';
+import { metricsOf } from '../resources/metrics.ts';
+import type { Container } from '../sandbox/container.ts';
+import { checkIdentifier } from '../sandbox/identity.ts';
+import type { GuestProcess, ProcessState, StreamPaths } from '../sandbox/process.ts';
+import type { Observer, Sandbox } from '../sandbox/sandbox.ts';
+import type { CallContext, Handlers } from '../ttrpc/types.ts';
+import type { EventSink } from './events.ts';
+import { timestamp } from './time.ts';
+
+/** Types of the JSON documents containerd sends. */
+const PROCESS_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/Process';
+const RESOURCES_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/LinuxResources';
+
+const STATUS: Readonly<Record<ProcessState, number>> = {
+  created: Status.CREATED,
+  running: Status.RUNNING,
+  paused: Status.PAUSED,
+  stopped: Status.STOPPED,
+};
+
+export interface TaskOptions {
+  /** Creates the container, and its sandbox if it is the first. */
+  readonly create: (request: task.CreateTaskRequest) => Promise<{ sandbox: Sandbox; container: Container }>;
+  /** The sandbox, once there is one. */
+  readonly sandbox: () => Sandbox | undefined;
+  readonly events: EventSink;
+  /** Whether the host's cgroups are of version 2. */
+  readonly cgroupV2: () => boolean;
+  /** Ends the shim once the answer is out, unless containers remain. */
+  readonly shutdown: (now: boolean) => Promise<void>;
+}
+
+/** Handlers of containerd.task.v2.Task; those of v3 are the same, field by field. */
+export class Tasks implements Observer {
+  /** Created and not yet deleted: their exits are reported. */
+  private readonly pending = new Map<string, Promise<unknown>>();
+
+  constructor(private readonly options: TaskOptions) {}
+
+  readonly handlers: Handlers<typeof TaskService> = {
+    Create: (request) => this.create(request),
+    Start: (request) => this.start(request),
+    State: (request) => this.state(request),
+    Delete: (request) => this.delete(request),
+    Pids: (request) => this.pids(request),
+    Pause: (request) => this.pause(request),
+    Resume: (request) => this.resume(request),
+    Kill: (request) => this.kill(request),
+    Exec: (request) => this.exec(request),
+    ResizePty: (request) => this.resizePty(request),
+    CloseIO: (request) => this.closeIo(request),
+    Update: (request) => this.update(request),
+    Wait: (request, call) => this.wait(request, call),
+    Stats: (request) => this.stats(request),
+    Connect: (request) => this.connect(request),
+    Shutdown: (request) => this.shutdown(request),
+    Checkpoint: () => {
+      throw new KataError('unimplemented', 'checkpoints are not supported for containers in virtual machines');
+    },
+  };
+
+  exited(container: Container, execId: string, process: GuestProcess): void {
+    this.options.events.publish('TaskExit', {
+      container_id: container.id,
+      id: execId || container.id,
+      pid: this.pid(),
+      exit_status: process.exit?.status ?? 0,
+      exited_at: timestamp(process.exit?.at),
+    });
+  }
+
+  oom(containerId: string): void {
+    this.options.events.publish('TaskOOM', { container_id: containerId });
+  }
+
+  private async create(request: task.CreateTaskRequest): Promise<task.CreateTaskResponse> {
+    checkIdentifier('container id', request.id);
+    if (request.checkpoint) {
+      throw new KataError('unimplemented', 'restoring a checkpoint is not supported for containers in virtual machines');
+    }
+    if (this.pending.has(request.id) || this.options.sandbox()?.containers.has(request.id)) {
+      throw new KataError('already_exists', `container ${request.id} exists already; delete it first, or choose another id`);
+    }
+    const creation = this.options.create(request);
+    this.pending.set(request.id, creation);
+    try {
+      const { sandbox } = await creation;
+      this.options.events.publish('TaskCreate', {
+        container_id: request.id,
+        bundle: request.bundle,
+        rootfs: request.rootfs,
+        io: { stdin: request.stdin, stdout: request.stdout, stderr: request.stderr, terminal: request.terminal },
+        checkpoint: '',
+        pid: sandbox.pid,
+      });
+      return { pid: sandbox.pid };
+    } finally {
+      this.pending.delete(request.id);
+    }
+  }
+
+  private async start({ id, exec_id }: task.StartRequest): Promise<task.StartResponse> {
+    const { sandbox, container } = this.find(id);
+    const { pid } = sandbox;
+    const { events } = this.options;
+    if (exec_id === '') {
+      await sandbox.start(container, () => events.publish('TaskStart', { container_id: id, pid }));
+      return { pid };
+    }
+    container.process(exec_id);
+    const exec = container.execs.get(exec_id);
+    if (!exec) throw new KataError('not_found', `exec ${exec_id} of container ${id} not found`);
+    await sandbox.startExec(container, exec, () => {
+      events.publish('TaskExecStarted', { container_id: id, exec_id, pid });
+    });
+    return { pid };
+  }
+
+  private state({ id, exec_id }: task.StateRequest): task.StateResponse {
+    const { sandbox, container } = this.find(id);
+    const process = container.process(exec_id);
+    const state = exec_id === '' ? container.state : process.state;
+    return {
+      id: exec_id || id,
+      bundle: container.bundle,
+      pid: exec_id !== '' && state === 'created' ? 0 : sandbox.pid,
+      status: STATUS[state],
+      stdin: process.streams.stdin,
+      stdout: process.streams.stdout,
+      stderr: process.streams.stderr,
+      terminal: process.streams.terminal,
+      exit_status: process.exit?.status ?? 0,
+      exited_at: timestamp(process.exit?.at),
+      exec_id,
+    };
+  }
+
+  private async delete({ id, exec_id }: task.DeleteRequest): Promise<task.DeleteResponse> {
+    const { sandbox, container } = this.find(id);
+    const { pid } = sandbox;
+    if (exec_id !== '') return exitOf(pid, await sandbox.deleteExec(container, exec_id));
+    const joined = container.deletion !== undefined;
+    await sandbox.delete(container);
+    const response = exitOf(pid, container.init);
+    // After the answer: containerd wants to see its call end first.
+    if (!joined) setImmediate(() => this.options.events.publish('TaskDelete', { container_id: id, id, ...response }));
+    return response;
+  }
+
+  private pids({ id }: task.PidsRequest): task.PidsResponse {
+    return { processes: [{ pid: this.find(id).sandbox.pid, info: undefined }] };
+  }
+
+  private async pause({ id }: task.PauseRequest): Promise<Record<string, never>> {
+    const { sandbox, container } = this.find(id);
+    await sandbox.pause(container);
+    this.options.events.publish('TaskPaused', { container_id: id });
+    return {};
+  }
+
+  private async resume({ id }: task.ResumeRequest): Promise<Record<string, never>> {
+    const { sandbox, container } = this.find(id);
+    await sandbox.resume(container);
+    this.options.events.publish('TaskResumed', { container_id: id });
+    return {};
+  }
+
+  private async kill({ id, exec_id, signal }: task.KillRequest): Promise<Record<string, never>> {
+    const { sandbox, container } = this.find(id);
+    await sandbox.kill(container, exec_id, signal);
+    return {};
+  }
+
+  private exec(request: task.ExecProcessRequest): Record<string, never> {
+    const { sandbox, container } = this.find(request.id);
+    checkIdentifier('exec id', request.exec_id);
+    const spec = translateProcess(payloadOf(request.spec, PROCESS_TYPE, 'the exec spec'));
+    sandbox.addExec(container, request.exec_id, spec, streamsOf(request));
+    this.options.events.publish('TaskExecAdded', { container_id: request.id, exec_id: request.exec_id });
+    return {};
+  }
+
+  private async resizePty({ id, exec_id, width, height }: task.ResizePtyRequest): Promise<Record<string, never>> {
+    const { sandbox, container } = this.find(id);
+    await sandbox.resize(container, exec_id, height, width);
+    return {};
+  }
+
+  private closeIo({ id, exec_id, stdin }: task.CloseIORequest): Record<string, never> {
+    const { container } = this.find(id);
+    const process = container.process(exec_id);
+    if (stdin) process.closeStdin();
+    return {};
+  }
+
+  private async update({ id, resources }: task.UpdateTaskRequest): Promise<Record<string, never>> {
+    const { sandbox, container } = this.find(id);
+    await sandbox.update(container, translateResources(payloadOf(resources, RESOURCES_TYPE, 'the resources')));
+    return {};
+  }
+
+  private async wait({ id, exec_id }: task.WaitRequest, call: CallContext): Promise<task.WaitResponse> {
+    const process = this.find(id).container.process(exec_id);
+    const exit = process.exit ?? (await unlessAborted(process.exited, call.signal));
+    return { exit_status: exit.status, exited_at: timestamp(exit.at) };
+  }
+
+  private async stats({ id }: task.StatsRequest): Promise<task.StatsResponse> {
+    const { sandbox, container } = this.find(id);
+    const { type, metrics } = metricsOf(await sandbox.stats(container), this.options.cgroupV2());
+    return { stats: { type_url: type.name, value: encode(type, metrics) } };
+  }
+
+  private connect({ id }: task.ConnectRequest): task.ConnectResponse {
+    const sandbox = this.options.sandbox();
+    // containerd connects to a shim before it creates anything.
+    const task_pid = sandbox?.containers.has(id) ? sandbox.pid : 0;
+    return { shim_pid: process.pid, task_pid, version: '' };
+  }
+
+  private async shutdown({ now }: task.ShutdownRequest): Promise<Record<string, never>> {
+    await this.options.shutdown(now);
+    return {};
+  }
+
+  private find(id: string): { sandbox: Sandbox; container: Container } {
+    checkIdentifier('container id', id);
+    const sandbox = this.options.sandbox();
+    const container = sandbox?.containers.get(id);
+    // One that is still being created is nobody's yet.
+    if (!sandbox || !container || this.pending.has(id)) throw new KataError('not_found', `container ${id} not found`);
+    return { sandbox, container };
+  }
+
+  private pid(): number {
+    return this.options.sandbox()?.pid ?? 0;
+  }
+}
+
+/** The streams of a Create or Exec request. */
+export function streamsOf(request: StreamPaths): StreamPaths {
+  const { stdin, stdout, stderr, terminal } = request;
+  return { stdin, stdout, stderr, terminal };
+}
+
+function exitOf(pid: number, process: GuestProcess): task.DeleteResponse {
+  return { pid, exit_status: process.exit?.status ?? 0, exited_at: timestamp(process.exit?.at) };
+}
+
+/** The JSON in an Any of the type it should be; a prefix before the name is allowed, as everywhere in protobuf. */
+function payloadOf(any: Any | undefined, type: string, what: string): Uint8Array {
+  if (!any || !(any.type_url === type || any.type_url.endsWith(`/${type}`))) {
+    throw new KataError('invalid_argument', `${what} is of type ${JSON.stringify(any?.type_url ?? '')}; ${type} is expected`);
+  }
+  return any.value;
+}
+
+/** The caller that gave up gets no answer; what it waited for goes on. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(new KataError('cancelled', 'the caller gave up'));
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort, { once: true });
+    void promise.then((value) => {
+      signal.removeEventListener('abort', abort);
+      resolve(value);
+    });
+  });
+}
