@@ -1,0 +1,133 @@
+/**
+ * Makes frames of one connection's bytes. All connections read into the one window in WASM memory, because a read is
+ * handled before the next begins; what is left of an incomplete frame waits outside it, so an idle connection holds nothing.
+ */
+import {
+  FAULT_OVERSIZE,
+  RECORD_FAULT,
+  RECORD_PAYLOAD_LENGTH,
+  RECORD_WORDS,
+  STATE_CONSUMED,
+  STATE_NEEDED,
+  WINDOW_BASE,
+  WINDOW_BYTES,
+} from '../../assembly/layout.ts';
+import { core } from '../core/core.ts';
+import { JsScanner } from './frame-scanner.ts';
+import { type FrameScanner, wasmScanner } from './frames.ts';
+import type { Reads } from './socket.ts';
+
+/**
+ * Takes a frame: the record starts at word `record` of `scanner.records`. All of it is valid until this returns.
+ * The data of an oversized frame is skipped.
+ * @returns false if nothing more is wanted of this connection
+ */
+export type OnFrame = (scanner: FrameScanner, record: number) => boolean;
+
+let shared: { scanner: FrameScanner; window: Uint8Array } | undefined;
+/** One buffer for tails, kept for the next connection that needs one. */
+let spare: Uint8Array | undefined;
+
+export class FrameReader implements Reads {
+  readonly #onFrame: OnFrame;
+  readonly #scanner: FrameScanner;
+  readonly #window: Uint8Array;
+  /** An incomplete frame that fits the window: its first #held bytes. */
+  #tail: Uint8Array | undefined;
+  /** An incomplete frame larger than the window; read in place. */
+  #large: Uint8Array | undefined;
+  /** Bytes of the incomplete frame that have arrived. */
+  #held = 0;
+  /** Bytes of an oversized frame still to be skipped. */
+  #skip = 0;
+  #closed = false;
+
+  constructor(onFrame: OnFrame) {
+    shared ??= { scanner: wasmScanner(core()), window: core().window };
+    this.#onFrame = onFrame;
+    this.#scanner = shared.scanner;
+    this.#window = shared.window;
+  }
+
+  buffer(): Uint8Array {
+    if (this.#large) return this.#large.subarray(this.#held);
+    // The tail is put before the new bytes once they are there: others use the window meanwhile.
+    return this.#held === 0 ? this.#window : this.#window.subarray(this.#held);
+  }
+
+  received(length: number): void {
+    if (this.#closed) return;
+    if (this.#large) {
+      this.#receivedLarge(this.#large, length);
+      return;
+    }
+    const end = WINDOW_BASE + this.#held + length;
+    if (this.#tail) this.#window.set(this.#tail.subarray(0, this.#held));
+    const rest = this.#deliver(WINDOW_BASE, end);
+    if (!this.#closed) this.#keep(rest, end);
+  }
+
+  /** Wants no more. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#release();
+    this.#large = undefined;
+  }
+
+  #receivedLarge(large: Uint8Array, length: number): void {
+    this.#held += length;
+    if (this.#held < large.length) return;
+    this.#large = undefined;
+    this.#held = 0;
+    const scanner = new JsScanner(large, 1);
+    scanner.scan(0, large.length);
+    if (!this.#onFrame(scanner, 0)) this.close();
+  }
+
+  /** Delivers the complete frames of [start, end) and returns where the incomplete one starts. */
+  #deliver(start: number, end: number): number {
+    const { records, state } = this.#scanner;
+    let at = start;
+    for (;;) {
+      const skipped = Math.min(this.#skip, end - at);
+      this.#skip -= skipped;
+      at += skipped;
+      const count = this.#scanner.scan(at, end);
+      at = state[STATE_CONSUMED] as number;
+      if (count === 0) return at;
+      for (let i = 0; i < count; i++) {
+        const record = i * RECORD_WORDS;
+        if (records[record + RECORD_FAULT] === FAULT_OVERSIZE)
+          this.#skip = records[record + RECORD_PAYLOAD_LENGTH] as number;
+        if (!this.#onFrame(this.#scanner, record)) {
+          this.close();
+          return end;
+        }
+      }
+    }
+  }
+
+  /** Keeps the incomplete frame [start, end) for the next read. */
+  #keep(start: number, end: number): void {
+    const { bytes, state } = this.#scanner;
+    const needed = state[STATE_NEEDED] as number;
+    this.#held = end - start;
+    if (this.#held === 0) this.#release();
+    else if (needed > WINDOW_BYTES) {
+      this.#release();
+      this.#large = new Uint8Array(needed);
+      this.#large.set(bytes.subarray(start, end));
+    } else {
+      if (!this.#tail) {
+        this.#tail = spare ?? new Uint8Array(WINDOW_BYTES);
+        spare = undefined;
+      }
+      this.#tail.set(bytes.subarray(start, end));
+    }
+  }
+
+  #release(): void {
+    if (this.#tail) spare = this.#tail;
+    this.#tail = undefined;
+  }
+}

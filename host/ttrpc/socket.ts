@@ -1,0 +1,124 @@
+/**
+ * The one file that touches net's private handles: sockets whose bytes libuv reads straight into memory of ours.
+ *
+ * `onread` is public for outgoing connections only. For accepted ones the listening handle's `onconnection` is taken
+ * over, for sockets somebody else made their handle is wrapped anew. Where a handle is not what we know (Node 12 to 26),
+ * 'data' events are copied instead.
+ */
+import net from 'node:net';
+
+/** Takes what a socket reads. */
+export interface Reads {
+  /** Where the next read goes; never empty. */
+  buffer(): Uint8Array;
+  /** So many bytes have been read into the last buffer. */
+  received(length: number): void;
+}
+
+/** A connection that was accepted and has no socket yet. */
+export interface Accepted {
+  /** Descriptor, for peer credentials; -1 if unknown. */
+  readonly fd: number;
+  /** Makes the socket; it reads at once. */
+  open(reads: Reads): net.Socket;
+  refuse(): void;
+}
+
+interface Handle {
+  readonly fd?: number;
+  reading?: boolean;
+  readStop(): number;
+  close(): void;
+}
+
+interface ListeningHandle {
+  onconnection: (status: number, handle: Handle | undefined) => void;
+}
+
+type WithHandle = { _handle: Handle | null };
+type OnRead = { buffer: () => Uint8Array; callback: (length: number) => boolean };
+
+/** Hands over every connection that a listening server accepts from now on. */
+export function acceptConnections(server: net.Server, each: (accepted: Accepted) => void): void {
+  const listening = (server as unknown as { _handle: ListeningHandle | null })._handle;
+  if (typeof listening?.onconnection === 'function') {
+    listening.onconnection = (status, handle) => {
+      if (status !== 0 || !handle) return;
+      each({
+        fd: handle.fd ?? -1,
+        open: (reads) => wrap(handle, reads),
+        refuse: () => handle.close(),
+      });
+    };
+    return;
+  }
+  server.on('connection', (socket) => {
+    each({
+      fd: (socket as unknown as Partial<WithHandle>)._handle?.fd ?? -1,
+      open: (reads) => takeOver(socket, reads),
+      refuse: () => socket.destroy(),
+    });
+  });
+}
+
+/** Connects to a unix socket. The result is still connecting. */
+export function connectTo(path: string, reads: Reads): net.Socket {
+  // @types/node knows a fixed buffer only.
+  const options = { path, onread: onRead(reads) } as unknown as net.SocketConstructorOpts & net.IpcNetConnectOpts;
+  return net.connect(options).resume();
+}
+
+/**
+ * Makes a connected socket's bytes go to `reads`. Use the result instead of `socket`, which ends with it.
+ * Bytes that `socket` has buffered are delivered first.
+ */
+export function takeOver(socket: net.Socket, reads: Reads): net.Socket {
+  const owner = socket as unknown as Partial<WithHandle>;
+  const handle = owner._handle;
+  const untouched = !socket.destroyed && !socket.connecting && !socket.readableEnded;
+  if (
+    untouched &&
+    socket.readableLength === 0 &&
+    socket.writableLength === 0 &&
+    typeof handle?.readStop === 'function'
+  ) {
+    handle.readStop();
+    handle.reading = false;
+    owner._handle = null;
+    const taken = wrap(handle, reads);
+    taken.once('close', () => socket.destroy());
+    socket.once('close', () => taken.destroy());
+    return taken;
+  }
+  copyInto(socket, reads);
+  return socket;
+}
+
+/** Delivers 'data' events by copying: the fallback. */
+export function copyInto(socket: net.Socket, reads: Reads): void {
+  socket.on('data', (chunk: Buffer) => {
+    for (let at = 0; at < chunk.length; ) {
+      const room = reads.buffer();
+      const part = chunk.subarray(at, at + room.length);
+      room.set(part);
+      at += part.length;
+      reads.received(part.length);
+    }
+  });
+}
+
+function wrap(handle: Handle, reads: Reads): net.Socket {
+  const options = { handle, onread: onRead(reads) } as unknown as net.SocketConstructorOpts;
+  // Without resume() neither 'end' nor 'close' would come.
+  return new net.Socket(options).resume();
+}
+
+function onRead(reads: Reads): OnRead {
+  return {
+    buffer: () => reads.buffer(),
+    callback: (length) => {
+      reads.received(length);
+      return true;
+    },
+  };
+}
