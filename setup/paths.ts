@@ -1,0 +1,16 @@
+/** Where things are in the checkout, as absolute paths. */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+export const BUILD = join(ROOT, 'build');
+/** Downloads, kept between builds. */
+export const CACHE = join(BUILD, 'cache');
+/** .deb files and what fetches them. */
+export const DEBIAN_CACHE = join(CACHE, 'debian');
+/** Unpacked containerds and runc. */
+export const CONTAINERD = join(BUILD, 'containerd');
+/** OCI archives. */
+export const IMAGES = join(CACHE, 'image');
+/** The shim that an installation links to. */
+export const SHIM = join(BUILD, 'bin', 'containerd-shim-kata-v2');
