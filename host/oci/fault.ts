@@ -112,9 +112,15 @@ function pathText(path: readonly (string | number)[]): string {
   for (const step of path) {
     if (typeof step === 'number') text += `[${step}]`;
     else if (/^[A-Za-z_]\w*$/.test(step)) text += text ? `.${step}` : step;
-    else text += `[${JSON.stringify(step)}]`;
+    else text += `[${printable(JSON.stringify(step))}]`;
+    if (text.length > MAX_PATH) return `${text.slice(0, MAX_PATH)}…`;
   }
-  return text.length > MAX_PATH ? `${text.slice(0, MAX_PATH)}…` : text;
+  return text;
+}
+
+/** In ASCII: what a document holds must not steer the terminal that shows the message. */
+function printable(text: string): string {
+  return text.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** What stands at a place, in printable ASCII. */
