@@ -5,6 +5,29 @@
  * `null` is an absent field, an empty string in a map, an empty element in a list (as Go's decoder reads it).
  * Unknown keys are skipped, their values checked. Keys are compared with their case.
  */
+
+import {
+  at,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  END,
+  fail,
+  failure,
+  failureOffset,
+  isNumberStart,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  open,
+  peek,
+  QUOTE,
+  take,
+  takeFalse,
+  takeIf,
+  takeNext,
+  takeNull,
+  takeTrue,
+} from './cursor';
 import {
   BAD_CALL,
   EXPECTED_ARRAY,
@@ -19,39 +42,10 @@ import {
   OUT_OF_RANGE,
   TOO_LARGE,
 } from './errors';
-import {
-  CLOSE_BRACE,
-  CLOSE_BRACKET,
-  COLON,
-  copyString,
-  END,
-  fail,
-  failure,
-  failureOffset,
-  hasNul,
-  isNegative,
-  isWhole,
-  lengthOfString,
-  magnitude,
-  OPEN_BRACE,
-  OPEN_BRACKET,
-  open,
-  overflows,
-  peek,
-  position,
-  QUOTE,
-  scanNumber,
-  scanString,
-  skipValue,
-  take,
-  takeFalse,
-  takeIf,
-  takeKey,
-  takeNext,
-  takeNull,
-  takeTrue,
-} from './json';
 import { MAX_INPUT } from './limits';
+import { isNegative, isWhole, magnitude, overflows, scanNumber } from './number';
+import { skipValue } from './skip';
+import { copyString, hasNul, lengthOfString, scanString, takeKey } from './string';
 import { FIELDS, MAX_NESTING, MESSAGE_COUNT, MESSAGES, NAMES } from './tables';
 import { closeLength, openOutput, remove, writeByte, writeString, writeVarint, written } from './wire';
 
@@ -103,12 +97,12 @@ export function ociTranslate(root: i32, input: usize, length: usize, output: usi
   open(input, length);
   openOutput(output, capacity);
   if (peek() !== OPEN_BRACE) {
-    fail(EXPECTED_OBJECT, position());
+    fail(EXPECTED_OBJECT, at);
     return -1;
   }
   if (!writeMessage(root, 0)) return -1;
   if (peek() !== END) {
-    fail(EXPECTED_END, position());
+    fail(EXPECTED_END, at);
     return -1;
   }
   return <i32>written();
@@ -199,8 +193,8 @@ function tagOf(field: usize, kind: u32): u32 {
 
 /** Takes a string that is carried over. */
 function takeText(): bool {
-  if (peek() !== QUOTE) return fail(EXPECTED_STRING, position());
-  const from = position();
+  if (peek() !== QUOTE) return fail(EXPECTED_STRING, at);
+  const from = at;
   if (!scanString()) return false;
   return hasNul() ? fail(NUL_CHARACTER, from) : true;
 }
@@ -212,7 +206,7 @@ function writeText(tag: u32): bool {
 function writeBool(tag: u32): bool {
   if (takeFalse()) return true;
   if (takeTrue()) return writeByte(tag) && writeByte(1);
-  return fail(EXPECTED_BOOL, position());
+  return fail(EXPECTED_BOOL, at);
 }
 
 function writeNumber(field: usize, kind: u32): bool {
@@ -224,8 +218,8 @@ function writeNumber(field: usize, kind: u32): bool {
 /** Takes a number that fits the kind. */
 function takeWhole(kind: u32): bool {
   const byte = peek();
-  const from = position();
-  if (byte !== 0x2d && !(byte >= 0x30 && byte <= 0x39)) return fail(EXPECTED_NUMBER, from);
+  const from = at;
+  if (!isNumberStart(byte)) return fail(EXPECTED_NUMBER, from);
   if (!scanNumber()) return false;
   if (!isWhole()) return fail(NOT_WHOLE, from);
   let most = <u64>u32.MAX_VALUE;
@@ -237,7 +231,7 @@ function takeWhole(kind: u32): bool {
 }
 
 function writeNested(field: usize, level: i32): bool {
-  if (peek() !== OPEN_BRACE) return fail(EXPECTED_OBJECT, position());
+  if (peek() !== OPEN_BRACE) return fail(EXPECTED_OBJECT, at);
   if (!writeByte(tagOf(field, KIND_MESSAGE))) return false;
   const mark = written();
   return writeByte(0) && writeMessage(load<u8>(field, 3), level + 1) && closeLength(mark);
@@ -287,7 +281,7 @@ function writeMap(tag: u32): bool {
 
 function writeEntry(): bool {
   peek();
-  const from = position();
+  const from = at;
   if (!takeKey()) return false;
   const badKey = hasNul();
   if (!(writeText(0x0a) && take(COLON, EXPECTED_COLON))) return false;

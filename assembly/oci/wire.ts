@@ -1,6 +1,7 @@
 /** Writes protobuf into the output. Every writer returns false, with the failure noted, once the output is full. */
+import { at, fail } from './cursor';
 import { OUTPUT_FULL } from './errors';
-import { copyString, fail, lengthOfString, position } from './json';
+import { copyString, lengthOfString } from './string';
 
 let first: usize = 0;
 let limit: usize = 0;
@@ -60,7 +61,7 @@ export function remove(from: usize, until: usize): void {
 }
 
 function full(): bool {
-  return fail(OUTPUT_FULL, position());
+  return fail(OUTPUT_FULL, at);
 }
 
 function putVarint(value: u64): void {

@@ -1,5 +1,5 @@
 /**
- * The JavaScript twin of assembly/oci/json.ts: scans JSON (RFC 8259) in place, with the same faults at the same bytes.
+ * The JavaScript twin of assembly/oci/{cursor,string,number,skip}.ts: scans JSON (RFC 8259) in place, with the same faults at the same bytes.
  * JSON.parse serves neither: it rounds numbers beyond 2^53 (RLIM_INFINITY is 2^64 - 1) and names no place for a wrong type.
  */
 import {

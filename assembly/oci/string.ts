@@ -1,50 +1,12 @@
-/**
- * Scans JSON (RFC 8259) in place: strings, numbers, literals, and whole values to be skipped.
- * Every scanner returns false after noting the reason and the place; `at` then means nothing.
- */
-import {
-  BAD_ESCAPE,
-  BAD_NUMBER,
-  BAD_UTF8,
-  CONTROL_CHARACTER,
-  EXPECTED_COLON,
-  EXPECTED_COMMA_OR_BRACE,
-  EXPECTED_COMMA_OR_BRACKET,
-  EXPECTED_KEY,
-  EXPECTED_VALUE,
-  TOO_DEEP,
-  UNTERMINATED_STRING,
-} from './errors';
-import { MAX_DEPTH } from './limits';
+/** Scans strings in place and unescapes them. A scanner returns false after noting the reason and the place. */
+import { at, end, fail, moveTo, peek, QUOTE } from './cursor';
+import { BAD_ESCAPE, BAD_UTF8, CONTROL_CHARACTER, EXPECTED_KEY, UNTERMINATED_STRING } from './errors';
 
-/** What `peek` says at the end; no byte has this value. */
-export const END: i32 = -1;
-
-export const QUOTE: i32 = 0x22;
-export const COMMA: i32 = 0x2c;
-export const COLON: i32 = 0x3a;
-export const OPEN_BRACKET: i32 = 0x5b;
-export const CLOSE_BRACKET: i32 = 0x5d;
-export const OPEN_BRACE: i32 = 0x7b;
-export const CLOSE_BRACE: i32 = 0x7d;
 const BACKSLASH: i32 = 0x5c;
 const LETTER_U: i32 = 0x75;
 
-/** The words as four bytes, first lowest; `false` without its `f`. */
-const WORD_TRUE: u32 = 0x65757274;
-const WORD_ALSE: u32 = 0x65736c61;
-const WORD_NULL: u32 = 0x6c6c756e;
-
 /** U+FFFD, which stands for half a surrogate pair. */
 const REPLACEMENT: u32 = 0xfffd;
-
-let start: usize = 0;
-let end: usize = 0;
-/** Address of the next byte. */
-let at: usize = 0;
-
-let errorCode: i32 = 0;
-let errorAt: usize = 0;
 
 // The last string scanned: its bytes between the quotes, its length once unescaped.
 let stringStart: usize = 0;
@@ -52,121 +14,12 @@ let stringEnd: usize = 0;
 let stringLength: usize = 0;
 let stringHasNul: bool = false;
 
-// The last number scanned.
-let numberMagnitude: u64 = 0;
-let numberIsNegative: bool = false;
-let numberIsWhole: bool = false;
-let numberOverflows: bool = false;
-
-export function open(input: usize, length: usize): void {
-  start = input;
-  end = input + length;
-  at = input;
-  errorCode = 0;
-  errorAt = input;
-}
-
-/** Notes why and where; only the first counts. */
-export function fail(code: i32, where: usize): bool {
-  if (errorCode === 0) {
-    errorCode = code;
-    errorAt = where;
-  }
-  return false;
-}
-
-export function failure(): i32 {
-  return errorCode;
-}
-
-export function failureOffset(): usize {
-  return errorAt - start;
-}
-
-export function position(): usize {
-  return at;
-}
-
-export function magnitude(): u64 {
-  return numberMagnitude;
-}
-
-export function isNegative(): bool {
-  return numberIsNegative;
-}
-
-export function isWhole(): bool {
-  return numberIsWhole;
-}
-
-export function overflows(): bool {
-  return numberOverflows;
-}
-
 export function lengthOfString(): usize {
   return stringLength;
 }
 
 export function hasNul(): bool {
   return stringHasNul;
-}
-
-/** Skips white space; the byte that follows it, or END. */
-export function peek(): i32 {
-  while (at < end) {
-    const byte = <i32>load<u8>(at);
-    if (byte > 0x20 || !(byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)) return byte;
-    at++;
-  }
-  return END;
-}
-
-/** Takes `byte` after white space, or fails with `code`. */
-export function take(byte: i32, code: i32): bool {
-  if (peek() !== byte) return fail(code, at);
-  at++;
-  return true;
-}
-
-/** Takes `byte` if it is next; never fails. */
-export function takeIf(byte: i32): bool {
-  if (peek() !== byte) return false;
-  at++;
-  return true;
-}
-
-/** Takes `null` if it is next; never fails. Expects white space to be skipped. */
-export function takeNull(): bool {
-  return takeWord(WORD_NULL, 0);
-}
-
-export function takeTrue(): bool {
-  return takeWord(WORD_TRUE, 0);
-}
-
-export function takeFalse(): bool {
-  return at < end && load<u8>(at) === 0x66 && takeWord(WORD_ALSE, 1);
-}
-
-function takeWord(word: u32, before: usize): bool {
-  if (end - at < 4 + before || load<u32>(at + before) !== word) return false;
-  at += 4 + before;
-  return true;
-}
-
-/** Takes the comma between members, or the end of the object or array; 1: goes on, 0: ended, -1: failed. */
-export function takeNext(close: i32): i32 {
-  const byte = peek();
-  if (byte === COMMA) {
-    at++;
-    return 1;
-  }
-  if (byte === close) {
-    at++;
-    return 0;
-  }
-  fail(close === CLOSE_BRACE ? EXPECTED_COMMA_OR_BRACE : EXPECTED_COMMA_OR_BRACKET, at);
-  return -1;
 }
 
 /** Takes a key, which is then the last string scanned. */
@@ -205,7 +58,7 @@ export function scanString(): bool {
   }
   stringEnd = p;
   stringLength = p - stringStart - shorter;
-  at = p + 1;
+  moveTo(p + 1);
   return true;
 }
 
@@ -340,75 +193,4 @@ function sequenceLength(p: usize): usize {
     if ((load<u8>(p + i) & 0xc0) !== 0x80) return 0;
   }
   return length;
-}
-
-/** Scans the number at `at`; what it is worth is then in `magnitude` and its like. */
-export function scanNumber(): bool {
-  const from = at;
-  numberMagnitude = 0;
-  numberOverflows = false;
-  numberIsWhole = true;
-  numberIsNegative = takeByte(0x2d);
-  if (!takeByte(0x30) && !scanDigits(true)) return fail(BAD_NUMBER, from);
-  if (takeByte(0x2e)) {
-    numberIsWhole = false;
-    if (!scanDigits(false)) return fail(BAD_NUMBER, from);
-  }
-  if (takeByte(0x65) || takeByte(0x45)) {
-    numberIsWhole = false;
-    if (!takeByte(0x2b)) takeByte(0x2d);
-    if (!scanDigits(false)) return fail(BAD_NUMBER, from);
-  }
-  return true;
-}
-
-function takeByte(byte: u8): bool {
-  if (at >= end || load<u8>(at) !== byte) return false;
-  at++;
-  return true;
-}
-
-/** Takes digits; false if there is none. */
-function scanDigits(counts: bool): bool {
-  const from = at;
-  while (at < end) {
-    const digit = <u32>load<u8>(at) - 0x30;
-    if (digit > 9) break;
-    if (counts) addDigit(digit);
-    at++;
-  }
-  return at > from;
-}
-
-function addDigit(digit: u64): void {
-  if (numberMagnitude > (u64.MAX_VALUE - digit) / 10) numberOverflows = true;
-  else numberMagnitude = numberMagnitude * 10 + digit;
-}
-
-/**
- * Skips a value, checking its syntax.
- * @param depth objects and arrays around it
- */
-export function skipValue(depth: i32): bool {
-  const byte = peek();
-  if (byte === QUOTE) return scanString();
-  if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-    if (depth >= MAX_DEPTH) return fail(TOO_DEEP, at);
-    at++;
-    return skipMembers(byte === OPEN_BRACE, depth + 1);
-  }
-  if (byte === 0x2d || (byte >= 0x30 && byte <= 0x39)) return scanNumber();
-  if (takeTrue() || takeFalse() || takeNull()) return true;
-  return fail(EXPECTED_VALUE, at);
-}
-
-function skipMembers(keyed: bool, depth: i32): bool {
-  const close = keyed ? CLOSE_BRACE : CLOSE_BRACKET;
-  if (takeIf(close)) return true;
-  while (true) {
-    if (keyed && !(takeKey() && take(COLON, EXPECTED_COLON))) return false;
-    if (!skipValue(depth)) return false;
-    const next = takeNext(close);
-    if (next <= 0) return next === 0;
-  }
 }
