@@ -106,7 +106,7 @@ export class Sandbox {
       throw new AgentError('resource_exhausted', `${MAX_CONTAINERS} containers exist`);
     if (this.hookPath !== '') spec.Hooks = this.withGuestHooks(spec.Hooks);
     mkdirs(this.guest.sys, this.guest.options.runDir, DIRECTORY_MODE);
-    const namespaces = await this.namespaces(request.sandbox_pidns);
+    const namespaces = this.namespaces(request.sandbox_pidns);
     const container = new Container(this.guest, id, request.exec_id, spec, namespaces);
     this.containers.set(id, container);
     try {
@@ -141,7 +141,7 @@ export class Sandbox {
   }
 
   /** The namespaces a container joins. The first one's pid namespace becomes the pod's. */
-  private async namespaces(sharePid: boolean): Promise<NamespacePaths> {
+  private namespaces(sharePid: boolean): NamespacePaths {
     const { procRoot } = this.guest.options;
     const held = this.holder === undefined ? undefined : `${procRoot}/${this.holder}/ns`;
     const owner =

@@ -147,7 +147,7 @@ export function nodeLoop(sys: Sys): Loop & { stop(): void } {
       watches.add(watch);
       return () => watches.delete(watch);
     },
-    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref()),
     exited(pid) {
       const status = ended.get(pid);
       if (status !== undefined) {
@@ -270,7 +270,17 @@ function descriptors(native: Native) {
       const got = native.read(fd, buffer);
       return got === null ? null : buffer.slice(0, got);
     }),
+    readInto: wrapped((fd: number, buffer: Uint8Array) => native.read(fd, buffer) ?? -1),
     write: wrapped(native.write),
+    writev: wrapped((fd: number, chunks: readonly Uint8Array[]) => {
+      let total = 0;
+      for (const chunk of chunks) {
+        const taken = native.write(fd, chunk);
+        total += taken;
+        if (taken < chunk.length) break;
+      }
+      return total;
+    }),
     pwrite: wrapped((fd: number, data: Uint8Array, offset: number) => fs.writeSync(fd, data, 0, data.length, offset)),
     pipe: wrapped(native.pipe),
     setNonBlocking: wrapped(native.nonblocking),
