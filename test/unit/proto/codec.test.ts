@@ -122,7 +122,7 @@ limits('a key named __proto__ is a key', () => {
   const map = JSON.parse('{"__proto__":"x"}') as Record<string, string>;
   const back = decode(Node, encode(Node, { map }));
   assert.equal(Object.entries(back.map), [['__proto__', 'x']]);
-  assert.is(({} as Record<string, unknown>)['x'], undefined);
+  assert.is(({} as Record<string, unknown>).x, undefined);
 });
 
 limits('values that do not fit', () => {
