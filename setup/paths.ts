@@ -7,7 +7,7 @@ export const BUILD = join(ROOT, 'build');
 /** Downloads, kept between builds. */
 export const CACHE = join(BUILD, 'cache');
 /** .deb files and what fetches them. */
-export const DEBIAN_CACHE = join(CACHE, 'debian');
+export const DEBIAN_CACHE = join(CACHE, 'debs');
 /** Unpacked containerds and runc. */
 export const CONTAINERD = join(BUILD, 'containerd');
 /** OCI archives. */
