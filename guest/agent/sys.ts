@@ -88,8 +88,12 @@ export interface Sys {
   close(fd: number): void;
   /** Empty: end of file. null: nothing there yet (EAGAIN). A pty whose other side is gone (EIO) reads as end of file. */
   read(fd: number, maxBytes: number): Uint8Array | null;
+  /** Fills `buffer` as far as bytes are there. -1: nothing yet; 0: end of file (or an empty buffer). */
+  readInto(fd: number, buffer: Uint8Array): number;
   /** Bytes written; 0: would block. */
   write(fd: number, data: Uint8Array): number;
+  /** Writes chunk after chunk until all are written or the descriptor would block; the bytes written. */
+  writev(fd: number, chunks: readonly Uint8Array[]): number;
   pwrite(fd: number, data: Uint8Array, offset: number): number;
   /** Read end and write end, both non-blocking at our side. */
   pipe(): [read: number, write: number];

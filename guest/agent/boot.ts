@@ -1,0 +1,78 @@
+/** What PID 1 does before it serves: the root, the mounts, the modules, the loopback interface. */
+import { reasonOf } from './error.ts';
+import { loadModules } from './modules.ts';
+import { linkUp } from './network.ts';
+import type { Sys } from './sys.ts';
+
+// mount(2) flags.
+const MS_NOSUID = 2;
+const MS_NODEV = 4;
+const MS_NOEXEC = 8;
+const MS_BIND = 4096;
+const MS_MOVE = 8192;
+
+const NEW_ROOT = '/newroot';
+const CGROUP_ROOT = '/sys/fs/cgroup';
+/** Controllers given to containers, as far as the kernel has them. */
+const CONTROLLERS = ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids'];
+const MAX_CONTROLLERS_BYTES = 4096;
+
+/** source, target, type, flags, data */
+const MOUNTS: readonly (readonly [string, string, string, number, string])[] = [
+  ['proc', '/proc', 'proc', MS_NOSUID | MS_NODEV | MS_NOEXEC, ''],
+  ['sysfs', '/sys', 'sysfs', MS_NOSUID | MS_NODEV | MS_NOEXEC, ''],
+  ['devtmpfs', '/dev', 'devtmpfs', MS_NOSUID, 'mode=755'],
+  ['devpts', '/dev/pts', 'devpts', MS_NOSUID | MS_NOEXEC, 'gid=5,mode=620,ptmxmode=666'],
+  ['tmpfs', '/dev/shm', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=1777'],
+  ['tmpfs', '/run', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=755'],
+  ['cgroup2', CGROUP_ROOT, 'cgroup2', MS_NOSUID | MS_NODEV | MS_NOEXEC, 'nsdelegate'],
+];
+
+/**
+ * Makes the machine ready for containers.
+ * @throws SysError where nothing can work without what failed
+ */
+export function boot(sys: Sys): void {
+  leaveInitramfs(sys);
+  for (const [source, target, type, flags, data] of MOUNTS) {
+    makeDirectory(sys, target);
+    sys.mount(source, target, type, flags, data);
+  }
+  sys.symlink('/proc/self/fd', '/dev/fd');
+  loadModules(sys);
+  delegateControllers(sys);
+  try {
+    linkUp(sys, 'lo');
+  } catch (error) {
+    sys.log(`agent: the loopback interface stays down: ${reasonOf(error)}`);
+  }
+}
+
+/**
+ * pivot_root(2) refuses the initramfs. A bind of the root moved over the root is a mount like any other, so that
+ * containers can pivot, without copying anything.
+ */
+function leaveInitramfs(sys: Sys): void {
+  makeDirectory(sys, NEW_ROOT);
+  sys.mount('/', NEW_ROOT, '', MS_BIND, '');
+  sys.chdir(NEW_ROOT);
+  sys.mount('.', '/', '', MS_MOVE, '');
+  sys.chroot('.');
+  sys.chdir('/');
+  sys.rmdir(NEW_ROOT);
+}
+
+function makeDirectory(sys: Sys, path: string): void {
+  try {
+    sys.mkdir(path, 0o755);
+  } catch {
+    // There already; if not, the mount says so.
+  }
+}
+
+function delegateControllers(sys: Sys): void {
+  const known = new TextDecoder().decode(sys.readFile(`${CGROUP_ROOT}/cgroup.controllers`, MAX_CONTROLLERS_BYTES));
+  const present = new Set(known.trim().split(/\s+/));
+  const wanted = CONTROLLERS.filter((name) => present.has(name));
+  sys.writeFile(`${CGROUP_ROOT}/cgroup.subtree_control`, wanted.map((name) => `+${name}`).join(' '));
+}

@@ -1,0 +1,58 @@
+/** The agent's options: from the kernel command line as PID 1, from arguments as an ordinary process. */
+
+/** Longest kernel command line that is read, bytes (COMMAND_LINE_SIZE is 2048 on amd64 and arm64). */
+export const MAX_CMDLINE_BYTES = 4096;
+/** Seconds to wait for a hot-plugged device, unless `agent.hotplug_timeout` says otherwise. */
+export const HOTPLUG_TIMEOUT_S = 3;
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'critical';
+
+export interface AgentOptions {
+  /** `vsock://CID:PORT` or `unix:///PATH`; absent: the port named `agent`, and AF_VSOCK port 1024. */
+  readonly serverAddress: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly debugConsole: boolean;
+  /** AF_VSOCK port of the debug console; 0: the serial console. */
+  readonly debugConsolePort: number;
+  readonly hotplugTimeoutMs: number;
+}
+
+const LOG_LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'critical'];
+
+/** Reads `agent.*` words; unknown ones are the kernel's or others'. A value that is not of its kind keeps the default. */
+export function parseCmdline(text: string): AgentOptions {
+  const values = new Map<string, string>();
+  for (const word of text.trim().split(/\s+/)) {
+    const equals = word.indexOf('=');
+    if (equals < 0) values.set(word, '');
+    else values.set(word.slice(0, equals), word.slice(equals + 1));
+  }
+  const level = values.get('agent.log') ?? '';
+  return {
+    serverAddress: values.get('agent.server_addr') || undefined,
+    logLevel: LOG_LEVELS.includes(level) ? (level as LogLevel) : 'info',
+    debugConsole: values.get('agent.debug_console') === '',
+    debugConsolePort: number(values.get('agent.debug_console_vport'), 0),
+    hotplugTimeoutMs: number(values.get('agent.hotplug_timeout'), HOTPLUG_TIMEOUT_S) * 1000,
+  };
+}
+
+/**
+ * Reads `--listen ADDRESS` and `--log LEVEL`.
+ * @throws Error on anything else
+ */
+export function parseArguments(args: readonly string[]): AgentOptions {
+  const words: string[] = [];
+  for (let i = 0; i < args.length; i += 2) {
+    const value = args[i + 1];
+    const key = { '--listen': 'agent.server_addr', '--log': 'agent.log' }[args[i] ?? ''];
+    if (!key || value === undefined)
+      throw new Error(`usage: agent --listen unix:///PATH [--log LEVEL] (not ${args[i]})`);
+    words.push(`${key}=${value}`);
+  }
+  return parseCmdline(words.join(' '));
+}
+
+function number(text: string | undefined, otherwise: number): number {
+  return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : otherwise;
+}

@@ -1,0 +1,102 @@
+/** The pod's network in the guest: interfaces, routes, neighbours, as the host saw them in the pod's namespace. */
+import type { Init } from '../../host/proto/codec.ts';
+import type { ARPNeighbor, Interface, Route } from '../../host/proto/messages/types.ts';
+import { formatMac, parseMac } from './address.ts';
+import { listAddresses, replaceAddresses } from './addresses.ts';
+import { AgentError } from './error.ts';
+import { IFF_LOOPBACK, IFF_NOARP, IFF_UP, type Link, linkByName, listLinks, MAX_NAME_BYTES, setLink } from './links.ts';
+import type { Loop } from './loop-interface.ts';
+import { addNeighbor } from './neighbors.ts';
+import { listRoutes, replaceRoutes } from './routes.ts';
+import type { AgentHandlers } from './service-table.ts';
+import type { Sys } from './sys.ts';
+
+/** Milliseconds between looks for a link that is being hot-plugged. */
+const LINK_SEARCH_MS = 10;
+/** Most interfaces, routes or neighbours of one request. */
+export const MAX_ENTRIES = 4096;
+
+/** The methods of grpc.AgentService about the network. @param hotplugTimeoutMs how long a hot-plugged interface may take */
+export function networkHandlers(sys: Sys, loop: Loop, hotplugTimeoutMs: number): AgentHandlers {
+  return {
+    UpdateInterface: async ({ interface: wanted }) => {
+      if (!wanted) throw new AgentError('invalid_argument', 'UpdateInterface: no interface given');
+      const timeout = wanted.devicePath === '' ? 0 : hotplugTimeoutMs;
+      updateInterface(sys, await findLink(sys, loop, wanted.hwAddr, timeout), wanted);
+      return wanted;
+    },
+    UpdateRoutes: ({ routes }) => {
+      if (!routes) throw new AgentError('invalid_argument', 'UpdateRoutes: no routes given');
+      bounded(routes.Routes);
+      replaceRoutes(sys, routes.Routes);
+      return { Routes: listRoutes(sys) };
+    },
+    ListInterfaces: () => ({ Interfaces: listInterfaces(sys) }),
+    ListRoutes: () => ({ Routes: listRoutes(sys) as Init<Route>[] }),
+    AddARPNeighbors: ({ neighbors }) => {
+      if (!neighbors) throw new AgentError('invalid_argument', 'AddARPNeighbors: no neighbours given');
+      bounded(neighbors.ARPNeighbors);
+      for (const neighbor of neighbors.ARPNeighbors as ARPNeighbor[]) addNeighbor(sys, neighbor);
+      return {};
+    },
+  };
+}
+
+/** Sets a link up by name. @throws AgentError `not_found`; SysError */
+export function linkUp(sys: Sys, name: string): void {
+  setLink(sys, linkByName(sys, name).index, { flags: IFF_UP, mask: IFF_UP });
+}
+
+function bounded(list: readonly unknown[]): void {
+  if (list.length > MAX_ENTRIES) {
+    throw new AgentError('invalid_argument', `${list.length} entries exceed the limit of ${MAX_ENTRIES}`);
+  }
+}
+
+async function findLink(sys: Sys, loop: Loop, hwAddr: string, timeoutMs: number): Promise<Link> {
+  const address = formatMac(parseMac(hwAddr));
+  for (const end = sys.now() + timeoutMs; ; await loop.sleep(LINK_SEARCH_MS)) {
+    const link = listLinks(sys).find((candidate) => formatMac(candidate.address) === address);
+    if (link) return link;
+    if (sys.now() >= end) throw new AgentError('not_found', `Link not found: no interface has the address ${hwAddr}`);
+  }
+}
+
+/** A link must be down to be renamed; its addresses, MTU and name are then what the host says. */
+function updateInterface(sys: Sys, link: Link, wanted: Interface): void {
+  const name = wanted.name || wanted.device;
+  if (!/^[^\s/:]+$/.test(name) || new TextEncoder().encode(name).length > MAX_NAME_BYTES) {
+    throw new AgentError('invalid_argument', `"${name}" is not an interface name of 1 to ${MAX_NAME_BYTES} bytes`);
+  }
+  bounded(wanted.IPAddresses);
+  setLink(sys, link.index, { flags: 0, mask: IFF_UP });
+  if (link.name !== name) rename(sys, link, name);
+  const mtu = Number(wanted.mtu);
+  const flags = IFF_UP | (wanted.raw_flags & IFF_NOARP);
+  setLink(sys, link.index, { ...(mtu > 0 ? { mtu } : {}), flags, mask: IFF_UP | IFF_NOARP });
+  replaceAddresses(sys, link.index, wanted.IPAddresses);
+}
+
+/** Whoever holds the name gives it up: the host names interfaces in its own order. */
+function rename(sys: Sys, link: Link, name: string): void {
+  const holder = listLinks(sys).find((candidate) => candidate.name === name);
+  if (holder) {
+    setLink(sys, holder.index, { flags: 0, mask: IFF_UP });
+    setLink(sys, holder.index, { name: `${name.slice(0, MAX_NAME_BYTES - '_temp'.length)}_temp` });
+  }
+  setLink(sys, link.index, { name });
+}
+
+function listInterfaces(sys: Sys): Init<Interface>[] {
+  const addresses = listAddresses(sys);
+  return listLinks(sys)
+    .filter((link) => !(link.flags & IFF_LOOPBACK))
+    .map((link) => ({
+      name: link.name,
+      device: link.name,
+      hwAddr: formatMac(link.address),
+      mtu: link.mtu,
+      raw_flags: link.flags & IFF_NOARP,
+      IPAddresses: addresses.filter(({ index }) => index === link.index).map(({ address }) => address),
+    }));
+}

@@ -1,0 +1,55 @@
+/** The services the agent serves, put together from the handlers of its parts. */
+import type { MessageType } from '../../host/proto/codec.ts';
+import { AgentServiceService, AgentServiceServiceName } from '../../host/proto/messages/agent.ts';
+import { HealthService, HealthServiceName } from '../../host/proto/messages/health.ts';
+import type { Handler, Handlers } from './loop-interface.ts';
+
+/** Handlers of some methods of grpc.AgentService. */
+export type AgentHandlers = Handlers<typeof AgentServiceService>;
+export type HealthHandlers = Handlers<typeof HealthService>;
+
+/** One method as the server calls it; its types were checked where the service was put together. */
+export interface Method {
+  readonly request: MessageType<unknown>;
+  readonly response: MessageType<unknown>;
+  /** Absent: answers `unimplemented`. */
+  readonly handler: Handler<unknown, unknown> | undefined;
+}
+
+/** Methods by name, services by full name. */
+export type Services = ReadonlyMap<string, ReadonlyMap<string, Method>>;
+
+/**
+ * Merges partial handlers into complete services.
+ * @throws Error if two parts serve the same method
+ */
+export function servicesOf(health: HealthHandlers, ...parts: readonly AgentHandlers[]): Services {
+  const merged: Record<string, unknown> = {};
+  for (const part of parts) {
+    for (const [name, handler] of Object.entries(part)) {
+      if (handler === undefined) continue;
+      if (name in merged) throw new Error(`two handlers for ${AgentServiceServiceName}.${name}`);
+      merged[name] = handler;
+    }
+  }
+  return new Map([
+    [AgentServiceServiceName, methodsOf(AgentServiceService, merged)],
+    [HealthServiceName, methodsOf(HealthService, health as Record<string, unknown>)],
+  ]);
+}
+
+function methodsOf(
+  table: Readonly<Record<string, readonly [request: unknown, response: unknown]>>,
+  handlers: Readonly<Record<string, unknown>>,
+): Map<string, Method> {
+  const methods = new Map<string, Method>();
+  for (const [name, [request, response]] of Object.entries(table)) {
+    const handler = handlers[name] as Handler<unknown, unknown> | undefined;
+    methods.set(name, {
+      request: request as MessageType<unknown>,
+      response: response as MessageType<unknown>,
+      handler,
+    });
+  }
+  return methods;
+}

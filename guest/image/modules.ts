@@ -1,0 +1,64 @@
+/** Kernel modules out of the kernel package, checked to be loadable in the recipe's order. */
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { KataError } from '../../host/error.ts';
+import type { Entry } from './cpio.ts';
+import { MODULES } from './recipe.ts';
+
+const DIRECTORY = 'lib/modules';
+/** Read by guest/agent/modules.ts. */
+const LIST = 'etc/kata-modules';
+
+/**
+ * The modules as files of the image, and the list the agent loads them by. Those built into this kernel are left out.
+ * @param root where the kernel package was unpacked
+ * @throws KataError `not_found` for a module the package lacks, `failed_precondition` where the order would not load
+ */
+export async function moduleEntries(root: string, version: string): Promise<Entry[]> {
+  const base = join(root, 'lib/modules', version);
+  const files = new Map<string, string>();
+  for (const name of await readdir(base, { recursive: true })) {
+    if (name.endsWith('.ko')) files.set(plain(basename(name, '.ko')), join(base, name));
+  }
+  const builtin = await builtinModules(base);
+  const entries: Entry[] = [];
+  const lines: string[] = [];
+  const loaded = new Set(builtin);
+  for (const [name, id] of MODULES) {
+    if (builtin.has(plain(name))) continue;
+    const file = files.get(plain(name));
+    if (!file)
+      throw new KataError('not_found', `kernel ${version} has no module ${name}; correct guest/image/recipe.ts`);
+    const data = await readFile(file);
+    for (const needed of dependencies(data)) {
+      if (loaded.has(plain(needed))) continue;
+      throw new KataError(
+        'failed_precondition',
+        `module ${name} needs ${needed} before it; correct guest/image/recipe.ts`,
+      );
+    }
+    loaded.add(plain(name));
+    const path = `${DIRECTORY}/${name}.ko`;
+    entries.push({ type: 'file', path, data });
+    lines.push(id === undefined ? `/${path}\n` : `/${path} ${id}\n`);
+  }
+  return [...entries, { type: 'file', path: LIST, data: Buffer.from(lines.join('')) }];
+}
+
+/** Names of modules use `-` and `_` alike. */
+function plain(name: string): string {
+  return name.replaceAll('-', '_');
+}
+
+async function builtinModules(base: string): Promise<Set<string>> {
+  const lines = (await readFile(join(base, 'modules.builtin'), 'utf8')).split('\n');
+  return new Set(lines.filter((line) => line !== '').map((line) => plain(basename(line, '.ko'))));
+}
+
+/** `depends=a,b` of the section .modinfo, whose texts end with NUL. */
+function dependencies(module: Buffer): string[] {
+  const start = module.indexOf('\0depends=') + '\0depends='.length;
+  if (start < '\0depends='.length) return [];
+  const text = module.toString('latin1', start, module.indexOf(0, start));
+  return text === '' ? [] : text.split(',');
+}

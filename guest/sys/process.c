@@ -1,0 +1,204 @@
+/* Children: starting, ending, holding namespaces. */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+/* Most arguments, and most environment variables, of one command. */
+#define MAX_STRINGS 65536
+/* Longest host name, bytes (HOST_NAME_MAX). */
+#define MAX_HOSTNAME_BYTES 64
+
+static void free_strings(char **strings) {
+  if (!strings) return;
+  for (char **at = strings; *at; at++) free(*at);
+  free(strings);
+}
+
+/* A NULL-terminated copy of a property that is a list of texts; NULL after having thrown. */
+static char **strings_of(JSContext *ctx, JSValueConst object, const char *name) {
+  JSValue list = JS_GetPropertyStr(ctx, object, name);
+  int64_t count;
+  char **strings = NULL;
+  if (!JS_IsException(list) && JS_GetLength(ctx, list, &count) == 0) {
+    if (count > MAX_STRINGS) JS_ThrowRangeError(ctx, "%s has more than %d entries", name, MAX_STRINGS);
+    else if (!(strings = calloc((size_t)count + 1, sizeof(char *)))) JS_ThrowOutOfMemory(ctx);
+    for (int64_t i = 0; strings && i < count; i++) {
+      JSValue item = JS_GetPropertyInt64(ctx, list, i);
+      const char *text = JS_IsException(item) ? NULL : text_argument(ctx, item);
+      strings[i] = text ? strdup(text) : NULL;
+      if (!strings[i]) {
+        if (text) JS_ThrowOutOfMemory(ctx);
+        free_strings(strings);
+        strings = NULL;
+      }
+      JS_FreeCString(ctx, text);
+      JS_FreeValue(ctx, item);
+    }
+  }
+  JS_FreeValue(ctx, list);
+  return strings;
+}
+
+/* The three descriptors of `stdio`; each becomes a private copy above 2, so that none overwrites another on its way. */
+static bool stdio_of(JSContext *ctx, JSValueConst options, int copies[3]) {
+  JSValue list = JS_GetPropertyStr(ctx, options, "stdio");
+  bool good = !JS_IsException(list);
+  for (int i = 0; good && i < 3; i++) {
+    JSValue item = JS_GetPropertyUint32(ctx, list, (uint32_t)i);
+    int64_t fd = -1;
+    good = int_argument(ctx, item, -1, INT32_MAX, &fd);
+    JS_FreeValue(ctx, item);
+    if (!good) break;
+    copies[i] = fd < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
+    if (copies[i] < 0) {
+      throw_errno(ctx, "spawn", "stdio");
+      good = false;
+    }
+  }
+  JS_FreeValue(ctx, list);
+  return good;
+}
+
+/* posix_spawn shares memory until exec: a fork's page tables of a large agent are never copied. 0 or an errno. */
+static int spawn_with(char **argv, char **env, const int stdio[3], const char *cwd, bool session, pid_t *pid) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (session ? POSIX_SPAWN_SETSID : 0);
+  int reason = posix_spawn_file_actions_init(&actions);
+  if (reason) return reason;
+  if (!(reason = posix_spawnattr_init(&attributes))) {
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, flags);
+    for (int i = 0; i < 3 && !reason; i++) reason = posix_spawn_file_actions_adddup2(&actions, stdio[i], i);
+    if (!reason && cwd) reason = posix_spawn_file_actions_addchdir_np(&actions, cwd);
+    if (!reason) reason = posix_spawnp(pid, argv[0], &actions, &attributes, argv, env);
+    posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_destroy(&actions);
+  return reason;
+}
+
+FUNCTION(spawn_process) {
+  (void)self, (void)argc;
+  JSValue result = JS_EXCEPTION;
+  int stdio[3] = {-1, -1, -1};
+  const char *cwd = NULL;
+  JSValue directory = JS_GetPropertyStr(ctx, argv[0], "cwd");
+  JSValue session = JS_GetPropertyStr(ctx, argv[0], "newSession");
+  char **arguments = strings_of(ctx, argv[0], "argv");
+  char **env = arguments ? strings_of(ctx, argv[0], "env") : NULL;
+  if (env && !JS_IsUndefined(directory) && !(cwd = text_argument(ctx, directory))) goto out;
+  if (!env || !stdio_of(ctx, argv[0], stdio)) goto out;
+  if (!arguments[0]) {
+    result = JS_ThrowTypeError(ctx, "spawn: argv is empty");
+    goto out;
+  }
+  pid_t pid;
+  errno = spawn_with(arguments, env, stdio, cwd, JS_ToBool(ctx, session) > 0, &pid);
+  result = errno ? throw_errno(ctx, "spawn", arguments[0]) : JS_NewInt32(ctx, pid);
+out:
+  for (int i = 0; i < 3; i++)
+    if (stdio[i] >= 0) close(stdio[i]);
+  if (cwd) JS_FreeCString(ctx, cwd);
+  free_strings(arguments);
+  free_strings(env);
+  JS_FreeValue(ctx, directory);
+  JS_FreeValue(ctx, session);
+  return result;
+}
+
+FUNCTION(reap_children) {
+  (void)self, (void)argc, (void)argv;
+  JSValue list = JS_NewArray(ctx);
+  if (!children_changed()) return list;
+  uint32_t count = 0;
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    JSValue reaped = JS_NewObject(ctx);
+    set_int(ctx, reaped, "pid", pid);
+    set_int(ctx, reaped, "status", WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+    JS_DefinePropertyValueUint32(ctx, list, count++, reaped, JS_PROP_C_W_E);
+  }
+  return list;
+}
+
+FUNCTION(send_signal) {
+  (void)self, (void)argc;
+  int64_t pid, number;
+  if (!int_argument(ctx, argv[0], INT32_MIN, INT32_MAX, &pid)) return JS_EXCEPTION;
+  if (!int_argument(ctx, argv[1], 0, 64, &number)) return JS_EXCEPTION;
+  return kill((pid_t)pid, (int)number) < 0 ? throw_errno(ctx, "kill", NULL) : JS_UNDEFINED;
+}
+
+FUNCTION(set_window_size) {
+  (void)self, (void)argc;
+  int fd;
+  int64_t rows, columns;
+  if (!fd_argument(ctx, argv[0], &fd)) return JS_EXCEPTION;
+  if (!int_argument(ctx, argv[1], 0, UINT16_MAX, &rows)) return JS_EXCEPTION;
+  if (!int_argument(ctx, argv[2], 0, UINT16_MAX, &columns)) return JS_EXCEPTION;
+  struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
+  return ioctl(fd, TIOCSWINSZ, &size) < 0 ? throw_errno(ctx, "TIOCSWINSZ", NULL) : JS_UNDEFINED;
+}
+
+FUNCTION(get_pid) {
+  (void)self, (void)argc, (void)argv;
+  return JS_NewInt32(ctx, getpid());
+}
+
+/* The child of holdNamespaces: takes new namespaces, reports 0 or an errno, then only exists. */
+static _Noreturn void hold(const char *hostname, int report) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_NAME, "pod-namespaces");
+  int reason = 0;
+  if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0 || sethostname(hostname, strlen(hostname)) < 0) reason = errno;
+  if (write(report, &reason, sizeof(reason)) != (ssize_t)sizeof(reason) || reason) _exit(1);
+  /* The agent's descriptors are not this process's: a pipe it holds would never end. */
+  syscall(SYS_close_range, 0, ~0U, 0);
+  for (;;) pause();
+}
+
+FUNCTION(hold_namespaces) {
+  (void)self, (void)argc;
+  const char *hostname = text_argument(ctx, argv[0]);
+  if (!hostname) return JS_EXCEPTION;
+  int ends[2], reason = 0;
+  pid_t pid = -1;
+  if (strlen(hostname) > MAX_HOSTNAME_BYTES) {
+    reason = ENAMETOOLONG;
+  } else if (pipe2(ends, O_CLOEXEC) < 0) {
+    reason = errno;
+  } else {
+    pid = fork();
+    if (pid == 0) hold(hostname, ends[1]);
+    if (pid < 0) reason = errno;
+    close(ends[1]);
+    if (pid > 0 && read(ends[0], &reason, sizeof(reason)) != (ssize_t)sizeof(reason)) reason = ECHILD;
+    close(ends[0]);
+  }
+  JS_FreeCString(ctx, hostname);
+  errno = reason;
+  return reason ? throw_errno(ctx, "unshare", NULL) : JS_NewInt32(ctx, pid);
+}
+
+static const JSCFunctionListEntry functions[] = {
+    JS_CFUNC_DEF("spawn", 1, spawn_process),         JS_CFUNC_DEF("reap", 0, reap_children),
+    JS_CFUNC_DEF("kill", 2, send_signal),            JS_CFUNC_DEF("setWindowSize", 3, set_window_size),
+    JS_CFUNC_DEF("getpid", 0, get_pid),              JS_CFUNC_DEF("holdNamespaces", 1, hold_namespaces),
+};
+
+void process_module(JSContext *ctx, JSValueConst sys) { ADD(sys, functions); }
