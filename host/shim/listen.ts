@@ -37,7 +37,7 @@ export function socketPath(socket: string, directory: string | undefined, hash: 
 
 /**
  * Listens at `path`, mode 0600, its directory 0700. A socket that nobody answers on is removed, once.
- * @returns the server, paused until somebody handles connections; undefined when another process answers at `path`
+ * @returns the server; adopt it before the event loop turns. undefined when another process answers at `path`
  * @throws KataError `unavailable`
  */
 export async function listen(path: string): Promise<Server | undefined> {
@@ -60,7 +60,7 @@ export async function listen(path: string): Promise<Server | undefined> {
 
 function bind(path: string): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = createServer({ pauseOnConnect: true });
+    const server = createServer();
     server.once('error', reject);
     // libuv makes the file within this call, so its mode is the umask's.
     const umask = process.umask(0o177);

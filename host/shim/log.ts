@@ -85,3 +85,15 @@ function quote(value: string): string {
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
+
+/** Logs to stderr, where `delete` may. */
+export class StderrLog implements Log {
+  debug(): void {}
+  info(): void {}
+  warn(message: string, fields: Fields = {}): void {
+    process.stderr.write(formatLine(new Date(), 'warning', message, fields));
+  }
+  error(message: string, fields: Fields = {}): void {
+    process.stderr.write(formatLine(new Date(), 'error', message, fields));
+  }
+}

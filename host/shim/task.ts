@@ -34,13 +34,13 @@ export interface TaskOptions {
   readonly events: EventSink;
   /** Whether the host's cgroups are of version 2. */
   readonly cgroupV2: () => boolean;
-  /** Ends the shim once the answer is out, unless containers remain. */
-  readonly shutdown: (now: boolean) => Promise<void>;
+  /** Ends the sandbox, and the shim once the answer is out. */
+  readonly shutdown: () => Promise<void>;
 }
 
 /** Handlers of containerd.task.v2.Task; those of v3 are the same, field by field. */
 export class Tasks implements Observer {
-  /** Created and not yet deleted: their exits are reported. */
+  /** Being created, by id. */
   private readonly pending = new Map<string, Promise<unknown>>();
 
   constructor(private readonly options: TaskOptions) {}
@@ -227,7 +227,9 @@ export class Tasks implements Observer {
   }
 
   private async shutdown({ now }: task.ShutdownRequest): Promise<Record<string, never>> {
-    await this.options.shutdown(now);
+    // One whose Create has not been answered is nobody's: it must not keep the shim alive.
+    const ids = [...(this.options.sandbox()?.containers.keys() ?? [])];
+    if (now || ids.every((id) => this.pending.has(id))) await this.options.shutdown();
     return {};
   }
 

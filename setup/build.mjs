@@ -1,0 +1,76 @@
+/**
+ * Builds the host's program tree under build/: the bundles, the launcher, the link to Node, the WASM core, the addon.
+ * The tree is relocatable; an installation is a link to build/bin/containerd-shim-kata-v2.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
+/** Oldest Node that runs the bundles. */
+const TARGET = 'node20';
+
+/**
+ * Builds everything but the guest.
+ * @param {string} output directory of the tree
+ */
+export async function buildHost(output = join(ROOT, 'build')) {
+  const bin = join(output, 'bin');
+  const lib = join(output, 'lib');
+  for (const directory of [bin, lib]) mkdirSync(directory, { recursive: true });
+  await bundle(lib);
+  replace(join(bin, 'containerd-shim-kata-v2'), (fresh) => {
+    copyFileSync(join(ROOT, 'host/bin/containerd-shim-kata-v2'), fresh);
+    chmodSync(fresh, 0o755);
+  });
+  replace(join(lib, 'node'), (fresh) => symlinkSync(process.execPath, fresh));
+  const { buildNative } = await import('./build-native.mjs');
+  buildNative(join(lib, 'kata.node'));
+}
+
+async function bundle(lib) {
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: { shim: 'host/bin/shim.ts', serve: 'host/bin/serve.ts' },
+    outdir: lib,
+    outExtension: { '.js': '.cjs' },
+    bundle: true,
+    platform: 'node',
+    target: TARGET,
+    format: 'cjs',
+    minify: true,
+    // Stack traces in logs name functions of the source.
+    keepNames: false,
+    legalComments: 'none',
+    external: ['./serve.cjs'],
+    define: {
+      KATA_VERSION: JSON.stringify(version),
+      KATA_REVISION: JSON.stringify(revision()),
+      // Only asked where __dirname is not there, which it is in a bundle.
+      'import.meta.url': '""',
+    },
+    logLevel: 'warning',
+  });
+}
+
+/** The commit; empty outside of a checkout. */
+function revision() {
+  if (!existsSync(join(ROOT, '.git'))) return '';
+  try {
+    return execFileSync('git', ['-C', ROOT, 'rev-parse', '--short=12', 'HEAD'], { encoding: 'utf8', stdio: 'pipe' }).trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Makes a file beside its place, then moves it there: whoever runs the old one goes on undisturbed. */
+function replace(path, make) {
+  const fresh = `${path}.${process.pid}`;
+  make(fresh);
+  renameSync(fresh, path);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await buildHost();
