@@ -47,6 +47,8 @@ export interface Native {
   /** `directory`, unless empty, is where relative names in `data` start. Absent `fstype`, `data`: ''. */
   mount(source: string, target: string, fstype: string, flags: number, data: string, directory: string): void;
   umount(target: string, flags: number): void;
+  /** RDONLY, NOSUID, NODEV and NOEXEC of the mount that holds `path`. */
+  mountFlags(path: string): number;
   /** Opens `path` below `root`; fails with ELOOP or EXDEV where a link or `..` would leave it. */
   openBeneath(root: string, path: string, flags: number, mode: number): number;
   /** A listening unix socket (mode 0600) that Node does not poll: for a child to accept on. */

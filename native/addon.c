@@ -9,6 +9,7 @@ static const struct {
 	{"vhostVsockGuestCid", vhost_vsock_guest_cid},
 	{"mount", mount_fs},
 	{"umount", umount_fs},
+	{"mountFlags", mount_flags},
 	{"openBeneath", open_beneath},
 	{"listenUnix", listen_unix},
 	{"peerCredentials", peer_credentials},

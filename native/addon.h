@@ -33,6 +33,7 @@ napi_value vsock_connect(napi_env env, napi_callback_info info);
 napi_value vhost_vsock_guest_cid(napi_env env, napi_callback_info info);
 napi_value mount_fs(napi_env env, napi_callback_info info);
 napi_value umount_fs(napi_env env, napi_callback_info info);
+napi_value mount_flags(napi_env env, napi_callback_info info);
 napi_value open_beneath(napi_env env, napi_callback_info info);
 napi_value listen_unix(napi_env env, napi_callback_info info);
 napi_value peer_credentials(napi_env env, napi_callback_info info);

@@ -1,4 +1,4 @@
-/* mount(2), umount2(2) and openat2(2). */
+/* mount(2), umount2(2), statfs(2) for its flags, and openat2(2). */
 #define _GNU_SOURCE
 #include "addon.h"
 
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -70,6 +71,25 @@ napi_value umount_fs(napi_env env, napi_callback_info info)
 	if (umount2(target, (int)flags) < 0)
 		return throw_errno(env, errno, "umount", target);
 	return NULL;
+}
+
+/*
+ * mountFlags(path): those bits of the mount at `path` that a remount of a bind would otherwise clear,
+ * as MS_* (statfs has the same values for them).
+ */
+napi_value mount_flags(napi_env env, napi_callback_info info)
+{
+	char path[PATH_BYTES];
+	napi_value argv[1], result;
+	struct statfs found;
+
+	read_arguments(env, info, 1, argv);
+	if (!read_string(env, argv[0], "path", path, sizeof path))
+		return NULL;
+	if (statfs(path, &found) < 0)
+		return throw_errno(env, errno, "statfs", path);
+	napi_create_int64(env, (int64_t)found.f_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC), &result);
+	return result;
 }
 
 /* openBeneath(root, path, flags, mode): a descriptor. `path` cannot leave `root` and no part of it may be a link. */

@@ -184,7 +184,7 @@ export class Qemu implements Hypervisor {
     try {
       await qmp.execute(add.command, add.args);
       added = true;
-      await qmp.execute('device_add', { ...device, id: deviceId(id), bus: `rp${port}`, 'disable-legacy': 'on' });
+      await qmp.execute('device_add', { ...device, id: deviceId(id), bus: `rp${port}` });
     } catch (thrown) {
       if (added) await qmp.execute(backend.remove, backend.args).catch(() => {});
       this.#plugged.delete(id);

@@ -1,0 +1,89 @@
+/** Chooses for each container: its block device as it is, or the file system shared over virtio-fs. */
+import type { Hypervisor } from '../hypervisor/hypervisor.ts';
+import type { ProcessIdentity } from '../process.ts';
+import type { Init } from '../proto/codec.ts';
+import type { Storage } from '../proto/messages/agent.ts';
+import type { Mount } from '../proto/messages/containerd_types.ts';
+import { BlockRootfs } from './block-rootfs.ts';
+import type { GuestRootfs, RootfsShare } from './share.ts';
+import { VirtioFsShare } from './virtio-fs-share.ts';
+import type { VirtiofsdConfig } from './virtiofsd.ts';
+
+export interface RootfsConfig extends VirtiofsdConfig {
+  /** `disable_block_device_use`: everything goes over virtio-fs. */
+  readonly disableBlockDeviceUse: boolean;
+}
+
+export class Rootfs implements RootfsShare {
+  readonly #share: VirtioFsShare;
+  readonly #block: BlockRootfs;
+  readonly #useBlock: boolean;
+  #expectShare = true;
+  #attached = false;
+
+  /**
+   * @param directory the sandbox's private directory (0700)
+   * @param hypervisor of the sandbox's VM
+   */
+  constructor(
+    directory: string,
+    config: RootfsConfig,
+    hypervisor: Pick<Hypervisor, 'plugVirtioFs' | 'plugBlock' | 'unplug'>,
+  ) {
+    this.#share = new VirtioFsShare(directory, config, hypervisor);
+    this.#block = new BlockRootfs(hypervisor);
+    this.#useBlock = !config.disableBlockDeviceUse;
+  }
+
+  /** virtiofsd, for the state file; undefined while nothing is shared. */
+  get daemon(): ProcessIdentity | undefined {
+    return this.#share.daemon;
+  }
+
+  /**
+   * Tells of the first container's mounts before `prepare`: if they need no share, none is started until one does.
+   */
+  expect(mounts: readonly Mount[]): void {
+    this.#expectShare = !this.#isBlock(mounts);
+  }
+
+  async prepare(): Promise<void> {
+    if (this.#expectShare) await this.#share.prepare();
+  }
+
+  async attach(): Promise<readonly Init<Storage>[]> {
+    if (!this.#expectShare) return [];
+    this.#attached = true;
+    return this.#share.attach();
+  }
+
+  async addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
+    const [first] = mounts;
+    if (first && this.#isBlock(mounts)) return this.#block.add(id, first);
+    const rootfs = await this.#share.addRootfs(id, mounts, rootPath);
+    if (this.#attached || this.#expectShare) return rootfs;
+    // The share comes late, with this container: the guest mounts it now.
+    this.#attached = true;
+    try {
+      return { ...rootfs, storages: await this.#share.attach() };
+    } catch (thrown) {
+      this.#attached = false;
+      await this.#share.removeRootfs(id);
+      throw thrown;
+    }
+  }
+
+  async removeRootfs(id: string): Promise<void> {
+    await this.#block.remove(id);
+    await this.#share.removeRootfs(id);
+  }
+
+  /** After `Hypervisor.stop`: plugged devices have gone with the VM. */
+  async close(): Promise<void> {
+    await this.#share.close();
+  }
+
+  #isBlock(mounts: readonly Mount[]): boolean {
+    return this.#useBlock && BlockRootfs.takes(mounts);
+  }
+}
