@@ -60,7 +60,10 @@ async function bundle(lib) {
 function revision() {
   if (!existsSync(join(ROOT, '.git'))) return '';
   try {
-    return execFileSync('git', ['-C', ROOT, 'rev-parse', '--short=12', 'HEAD'], { encoding: 'utf8', stdio: 'pipe' }).trim();
+    return execFileSync('git', ['-C', ROOT, 'rev-parse', '--short=12', 'HEAD'], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    }).trim();
   } catch {
     return '';
   }

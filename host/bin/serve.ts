@@ -1,11 +1,11 @@
 /** All of the shim that is loaded after its address is printed. */
-import { type Server, type Socket, connect as netConnect } from 'node:net';
+import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { reasonOf } from '../error.ts';
 import { native } from '../native.ts';
-import { TaskService as TaskV2, TaskServiceName as TASK_V2 } from '../proto/messages/task_v2.ts';
-import { TaskService as TaskV3, TaskServiceName as TASK_V3 } from '../proto/messages/task_v3.ts';
-import { identify, type Identity } from '../sandbox/identity.ts';
+import { TaskServiceName as TASK_V2, TaskService as TaskV2 } from '../proto/messages/task_v2.ts';
+import { TaskServiceName as TASK_V3, TaskService as TaskV3 } from '../proto/messages/task_v3.ts';
+import { type Identity, identify } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
 import type { CommandLine } from '../shim/command-line.ts';
 import { deleteTask } from '../shim/delete.ts';
@@ -50,13 +50,16 @@ export function serve(options: ServeOptions): void {
   const log = new FifoLog(join(bundle, 'log'), line.debug, { sandbox: identity.id, namespace: identity.namespace });
   const events = new Publisher({
     namespace: identity.namespace,
-    connect: eventConnection(options.ttrpcAddress || process.env['TTRPC_ADDRESS'] || ''),
+    connect: eventConnection(options.ttrpcAddress || process.env.TTRPC_ADDRESS || ''),
     client: (socket) => new TtrpcClient(socket),
     log,
   });
   const end = (status: number): void => {
     // Let the answer to the call that led here leave first.
-    setTimeout(() => void events.flush(FLUSH_MS).then(() => server.close().then(() => process.exit(status))), LAST_ANSWER_MS);
+    setTimeout(
+      () => void events.flush(FLUSH_MS).then(() => server.close().then(() => process.exit(status))),
+      LAST_ANSWER_MS,
+    );
   };
   const shim = new Shim({
     identity,

@@ -183,7 +183,11 @@ function checkHypervisor(values: Values, file: string | undefined): void {
   }
 }
 
-function assets(values: Values, machine: Machine, arm: boolean): Pick<Configuration, 'kernel' | 'initrd' | 'image' | 'ownGuest'> {
+function assets(
+  values: Values,
+  machine: Machine,
+  arm: boolean,
+): Pick<Configuration, 'kernel' | 'initrd' | 'image' | 'ownGuest'> {
   const kernel = absolute(values, 'kernel', '');
   const initrd = absolute(values, 'initrd', '');
   const image = absolute(values, 'image', '');
@@ -198,7 +202,11 @@ function assets(values: Values, machine: Machine, arm: boolean): Pick<Configurat
     image: image || undefined,
     ownGuest,
   };
-  for (const [key, path] of [['kernel', found.kernel], ['initrd', found.initrd], ['image', found.image]] as const) {
+  for (const [key, path] of [
+    ['kernel', found.kernel],
+    ['initrd', found.initrd],
+    ['image', found.image],
+  ] as const) {
     if (path !== undefined) checkAsset(values, key, path);
   }
   return found;
@@ -206,8 +214,13 @@ function assets(values: Values, machine: Machine, arm: boolean): Pick<Configurat
 
 function checkAsset(values: Values, key: string, path: string): void {
   if (existsSync(path) && statSync(path).isFile() && statSync(path).size > 0) return;
-  const advice = values.isSet(QEMU, key) ? 'correct the path' : 'build it with `npm run guest`, or name one in configuration.toml';
-  throw new KataError('failed_precondition', `${values.where(QEMU, key)}: there is no guest ${key} at ${path}; ${advice}`);
+  const advice = values.isSet(QEMU, key)
+    ? 'correct the path'
+    : 'build it with `npm run guest`, or name one in configuration.toml';
+  throw new KataError(
+    'failed_precondition',
+    `${values.where(QEMU, key)}: there is no guest ${key} at ${path}; ${advice}`,
+  );
 }
 
 function bootVcpus(values: Values, cpus: number): number {

@@ -1,5 +1,14 @@
 /** Finds configuration.toml and its drop-ins by Kata's rules, and merges them. */
-import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { KataError, reasonOf } from '../error.ts';
 
@@ -84,7 +93,10 @@ function dropIns(path: string): string[] {
   if (!existsSync(directory)) return [];
   const names = readdirSync(directory).sort();
   if (names.length > MAX_DROP_INS) {
-    throw new KataError('invalid_argument', `${directory} holds ${names.length} files; at most ${MAX_DROP_INS} are read`);
+    throw new KataError(
+      'invalid_argument',
+      `${directory} holds ${names.length} files; at most ${MAX_DROP_INS} are read`,
+    );
   }
   return names.map((name) => join(directory, name));
 }
@@ -106,7 +118,9 @@ function parseFile(file: string, parse: (text: string) => Table): Table {
   try {
     return parse(text);
   } catch (thrown) {
-    throw new KataError('invalid_argument', `configuration ${file} is no valid TOML: ${reasonOf(thrown)}`, { cause: thrown });
+    throw new KataError('invalid_argument', `configuration ${file} is no valid TOML: ${reasonOf(thrown)}`, {
+      cause: thrown,
+    });
   }
 }
 

@@ -194,7 +194,10 @@ function memoryV2(stats: CgroupStats | undefined): Init<v2.MemoryStat> | undefin
 /** One entry per disk; the agent lists each operation by itself. */
 function ioV2(blkio: NonNullable<CgroupStats['blkio_stats']>): Init<v2.IOEntry>[] {
   const disks = new Map<string, { -readonly [K in keyof v2.IOEntry]: v2.IOEntry[K] }>();
-  const add = (entries: readonly BlkioStatsEntry[], names: Readonly<Record<string, 'rbytes' | 'wbytes' | 'rios' | 'wios'>>): void => {
+  const add = (
+    entries: readonly BlkioStatsEntry[],
+    names: Readonly<Record<string, 'rbytes' | 'wbytes' | 'rios' | 'wios'>>,
+  ): void => {
     for (const { major, minor, op, value } of entries) {
       const name = op.toLowerCase();
       const field = Object.hasOwn(names, name) ? names[name] : undefined;
@@ -206,7 +209,13 @@ function ioV2(blkio: NonNullable<CgroupStats['blkio_stats']>): Init<v2.IOEntry>[
     }
   };
   const both = { rios: 'rios', wios: 'wios' } as const;
-  add(blkio.io_service_bytes_recursive, { read: 'rbytes', write: 'wbytes', rbytes: 'rbytes', wbytes: 'wbytes', ...both });
+  add(blkio.io_service_bytes_recursive, {
+    read: 'rbytes',
+    write: 'wbytes',
+    rbytes: 'rbytes',
+    wbytes: 'wbytes',
+    ...both,
+  });
   add(blkio.io_serviced_recursive, { read: 'rios', write: 'wios', ...both });
   return [...disks.values()];
 }

@@ -50,7 +50,8 @@ function podWants(annotations: Readonly<Record<string, string>>): Wants {
   const quota = numberOf(annotations[CPU_QUOTA]);
   const period = numberOf(annotations[CPU_PERIOD]);
   const shares = numberOf(annotations[CPU_SHARES]);
-  const cpus = quota > 0 && period > 0 ? quota / period : quota < 0 && shares > 0 ? Math.ceil(shares / SHARES_PER_CPU) : 0;
+  const cpus =
+    quota > 0 && period > 0 ? quota / period : quota < 0 && shares > 0 ? Math.ceil(shares / SHARES_PER_CPU) : 0;
   return { cpus, bytes: numberOf(annotations[MEMORY]) };
 }
 

@@ -77,7 +77,9 @@ export function removeTree(directory: string, log: Log): void {
 function mountsBelow(path: string): string[] {
   const found: string[] = [];
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
-    const point = line.split(' ')[4]?.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
+    const point = line
+      .split(' ')[4]
+      ?.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
     if (point !== undefined && (point === path || point.startsWith(`${path}/`))) found.push(point);
   }
   return found.reverse();

@@ -73,7 +73,10 @@ export class Container {
    */
   addExec(id: string, guestId: string, spec: Uint8Array, streams: StreamPaths): Exec {
     if (this.execs.has(id)) {
-      throw new KataError('already_exists', `exec ${id} of container ${this.id} exists already; choose another exec id`);
+      throw new KataError(
+        'already_exists',
+        `exec ${id} of container ${this.id} exists already; choose another exec id`,
+      );
     }
     if (this.state !== 'running') {
       throw new KataError(

@@ -186,7 +186,10 @@ export class Sandbox {
     const process = container.process(execId);
     if (process.state === 'stopped') throw new KataError('not_found', 'process already finished');
     if (execId !== '' && process.state === 'created') {
-      throw new KataError('not_found', `exec ${execId} of container ${container.id} does not exist in the guest: it was not started`);
+      throw new KataError(
+        'not_found',
+        `exec ${execId} of container ${container.id} does not exist in the guest: it was not started`,
+      );
     }
     const target = execId === '' ? { container_id: container.id, exec_id: '' } : process.ref;
     // What was created but never ran has no handler for SIGTERM, and as init it would ignore it.
@@ -248,7 +251,10 @@ export class Sandbox {
   async deleteExec(container: Container, execId: string): Promise<GuestProcess> {
     const process = container.process(execId);
     if (process.state === 'running') {
-      throw new KataError('failed_precondition', `exec ${execId} of container ${container.id} is running; kill it first`);
+      throw new KataError(
+        'failed_precondition',
+        `exec ${execId} of container ${container.id} is running; kill it first`,
+      );
     }
     if (process.state === 'created') await process.end(UNKNOWN_STATUS);
     process.closeStreams();

@@ -49,7 +49,10 @@ function readConfig(path: string): Uint8Array {
     throw new KataError(code, `cannot read the OCI spec: ${reasonOf(thrown)}`, { cause: thrown });
   }
   if (json.length > MAX_CONFIG_BYTES) {
-    throw new KataError('invalid_argument', `${path} has ${json.length} bytes; at most ${MAX_CONFIG_BYTES} are allowed`);
+    throw new KataError(
+      'invalid_argument',
+      `${path} has ${json.length} bytes; at most ${MAX_CONFIG_BYTES} are allowed`,
+    );
   }
   return json;
 }

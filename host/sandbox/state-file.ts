@@ -73,10 +73,10 @@ function isState(value: unknown): value is SandboxState {
   const state = value as Record<string, unknown>;
   const { children } = state;
   return (
-    state['version'] === STATE_VERSION &&
-    typeof state['id'] === 'string' &&
-    typeof state['socket'] === 'string' &&
-    isProcessName(state['shim']) &&
+    state.version === STATE_VERSION &&
+    typeof state.id === 'string' &&
+    typeof state.socket === 'string' &&
+    isProcessName(state.shim) &&
     Array.isArray(children) &&
     children.length <= MAX_CHILDREN &&
     children.every(isProcessName)

@@ -74,7 +74,9 @@ export class OutputRelay {
 export class StdinPump {
   private readonly source: { readonly fd: number; readonly fifo: boolean } | undefined;
   private socket: Socket | undefined;
-  private running: { readonly agent: AgentClient; readonly process: ProcessRef; readonly terminal: boolean } | undefined;
+  private running:
+    | { readonly agent: AgentClient; readonly process: ProcessRef; readonly terminal: boolean }
+    | undefined;
   private sending = false;
   private closing = false;
   private finished = false;

@@ -170,7 +170,9 @@ export class Vm {
     const socket = await Promise.race([this.transport.connect(limit), ended]);
     const agent = new AgentClient(parts.client(socket));
     this.connected = agent;
-    void agent.closed.then((reason) => this.lose(`the guest agent's channel is closed: ${reasonOf(reason ?? 'ended')}`));
+    void agent.closed.then((reason) =>
+      this.lose(`the guest agent's channel is closed: ${reasonOf(reason ?? 'ended')}`),
+    );
     await Promise.race([this.firstCheck(agent, left()), ended, aborted(signal)]);
     timeline.mark('agent_ready');
     this.watch(agent);

@@ -17,7 +17,8 @@ import { timestamp } from './time.ts';
  */
 export async function deleteTask(identity: Identity, bundle: string, log: Log): Promise<Uint8Array> {
   const directory = resolve(bundle);
-  if (directory === '/') throw new KataError('invalid_argument', 'the bundle must not be the root directory; name it by -bundle');
+  if (directory === '/')
+    throw new KataError('invalid_argument', 'the bundle must not be the root directory; name it by -bundle');
   const { pid } = await cleanUp(identity.directory, log);
   unmountBelow(join(directory, 'rootfs'), log);
   return encode(DeleteResponse, { pid, exit_status: KILLED, exited_at: timestamp(new Date()) });

@@ -2,7 +2,17 @@
 import type { Socket } from 'node:net';
 import { reasonOf } from '../error.ts';
 import { encode, type Init, type MessageType } from '../proto/codec.ts';
-import * as events from '../proto/messages/events.ts';
+import {
+  TaskCreate,
+  TaskDelete,
+  TaskExecAdded,
+  TaskExecStarted,
+  TaskExit,
+  TaskOOM,
+  TaskPaused,
+  TaskResumed,
+  TaskStart,
+} from '../proto/messages/events.ts';
 import { EventsService, EventsServiceName } from '../proto/messages/events_ttrpc.ts';
 import type { Log } from '../sandbox/log.ts';
 import type { Client } from '../ttrpc/types.ts';
@@ -17,21 +27,21 @@ export const FORWARD_TIMEOUT_MS = 5000;
 /** Wait before the n-th repetition: n times this, ms. */
 export const RETRY_DELAY_MS = 1000;
 
-/** Topics by message; containerd's names. */
-const TOPICS = {
-  TaskCreate: '/tasks/create',
-  TaskStart: '/tasks/start',
-  TaskExecAdded: '/tasks/exec-added',
-  TaskExecStarted: '/tasks/exec-started',
-  TaskExit: '/tasks/exit',
-  TaskDelete: '/tasks/delete',
-  TaskOOM: '/tasks/oom',
-  TaskPaused: '/tasks/paused',
-  TaskResumed: '/tasks/resumed',
+/** Messages by name, with containerd's topics for them. */
+const EVENTS = {
+  TaskCreate: [TaskCreate, '/tasks/create'],
+  TaskStart: [TaskStart, '/tasks/start'],
+  TaskExecAdded: [TaskExecAdded, '/tasks/exec-added'],
+  TaskExecStarted: [TaskExecStarted, '/tasks/exec-started'],
+  TaskExit: [TaskExit, '/tasks/exit'],
+  TaskDelete: [TaskDelete, '/tasks/delete'],
+  TaskOOM: [TaskOOM, '/tasks/oom'],
+  TaskPaused: [TaskPaused, '/tasks/paused'],
+  TaskResumed: [TaskResumed, '/tasks/resumed'],
 } as const;
 
-export type EventName = keyof typeof TOPICS;
-type Shape<N extends EventName> = (typeof events)[N] extends MessageType<infer T> ? Init<T> : never;
+export type EventName = keyof typeof EVENTS;
+type Shape<N extends EventName> = (typeof EVENTS)[N][0] extends MessageType<infer T> ? Init<T> : never;
 
 /** Takes events; what the sandbox and the Task service see of the publisher. */
 export interface EventSink {
@@ -67,15 +77,15 @@ export class Publisher implements EventSink {
   constructor(private readonly options: PublisherOptions) {}
 
   publish<N extends EventName>(name: N, event: Shape<N>): void {
-    const type = events[name] as MessageType<unknown>;
-    this.options.log.debug('event', { topic: TOPICS[name] });
+    const [type, topic] = EVENTS[name] as readonly [MessageType<unknown>, string];
+    this.options.log.debug('event', { topic });
     if (!this.options.connect || this.closed) return;
     if (this.queue.length >= MAX_QUEUED_EVENTS) {
       const lost = this.queue.shift();
       this.options.log.warn('event dropped: the queue is full', { topic: lost?.topic });
     }
     const value = encode(type, event as Init<unknown>);
-    this.queue.push({ topic: TOPICS[name], typeUrl: type.name, value, at: new Date(), tries: 0 });
+    this.queue.push({ topic, typeUrl: type.name, value, at: new Date(), tries: 0 });
     this.sending ??= this.send().finally(() => {
       this.sending = undefined;
     });
@@ -129,7 +139,13 @@ export class Publisher implements EventSink {
         topic: event.topic,
         event: { type_url: event.typeUrl, value: event.value },
       };
-      await client.call(EventsServiceName, 'Forward', EventsService.Forward, { envelope }, { timeoutMs: FORWARD_TIMEOUT_MS });
+      await client.call(
+        EventsServiceName,
+        'Forward',
+        EventsService.Forward,
+        { envelope },
+        { timeoutMs: FORWARD_TIMEOUT_MS },
+      );
       return undefined;
     } catch (thrown) {
       return reasonOf(thrown);

@@ -24,7 +24,10 @@ export function socketPathOf(address: string): string | undefined {
 export function socketPath(socket: string, directory: string | undefined, hash: string): string {
   const path = socket === '' ? `${directory || SOCKET_DIRECTORY}/${hash}` : socketPathOf(socket);
   if (!path?.startsWith('/')) {
-    throw new KataError('invalid_argument', `socket address ${JSON.stringify(socket || directory)} is no absolute path`);
+    throw new KataError(
+      'invalid_argument',
+      `socket address ${JSON.stringify(socket || directory)} is no absolute path`,
+    );
   }
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
     throw new KataError(

@@ -80,7 +80,6 @@ function quote(value: string): string {
   const cut = value.length > MAX_VALUE_LENGTH ? `${value.slice(0, MAX_VALUE_LENGTH)}…` : value;
   // JSON escapes below 0x20; DEL and the C1 controls are left to us.
   return JSON.stringify(cut).replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
     /[\u007f-\u009f\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

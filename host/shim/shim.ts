@@ -86,7 +86,10 @@ export class Shim {
       );
     }
     if (!sandbox || sandbox.identity.id !== view.sandboxId) {
-      throw new KataError('failed_precondition', `container ${id} belongs to sandbox ${view.sandboxId}, which does not run here`);
+      throw new KataError(
+        'failed_precondition',
+        `container ${id} belongs to sandbox ${view.sandboxId}, which does not run here`,
+      );
     }
     return sandbox;
   }
@@ -101,7 +104,7 @@ export class Shim {
     try {
       const file = findFile({
         optionsPath,
-        environmentPath: environment['KATA_CONF_FILE'] ?? '',
+        environmentPath: environment.KATA_CONF_FILE ?? '',
         ...(searchPath ? { searchPath } : {}),
       });
       const configuration = await loadConfiguration(file, thisMachine(lib));

@@ -84,10 +84,16 @@ export class Tasks implements Observer {
   private async create(request: task.CreateTaskRequest): Promise<task.CreateTaskResponse> {
     checkIdentifier('container id', request.id);
     if (request.checkpoint) {
-      throw new KataError('unimplemented', 'restoring a checkpoint is not supported for containers in virtual machines');
+      throw new KataError(
+        'unimplemented',
+        'restoring a checkpoint is not supported for containers in virtual machines',
+      );
     }
     if (this.pending.has(request.id) || this.options.sandbox()?.containers.has(request.id)) {
-      throw new KataError('already_exists', `container ${request.id} exists already; delete it first, or choose another id`);
+      throw new KataError(
+        'already_exists',
+        `container ${request.id} exists already; delete it first, or choose another id`,
+      );
     }
     const creation = this.options.create(request);
     this.pending.set(request.id, creation);
@@ -260,7 +266,10 @@ function exitOf(pid: number, process: GuestProcess): task.DeleteResponse {
 /** The JSON in an Any of the type it should be; a prefix before the name is allowed, as everywhere in protobuf. */
 function payloadOf(any: Any | undefined, type: string, what: string): Uint8Array {
   if (!any || !(any.type_url === type || any.type_url.endsWith(`/${type}`))) {
-    throw new KataError('invalid_argument', `${what} is of type ${JSON.stringify(any?.type_url ?? '')}; ${type} is expected`);
+    throw new KataError(
+      'invalid_argument',
+      `${what} is of type ${JSON.stringify(any?.type_url ?? '')}; ${type} is expected`,
+    );
   }
   return any.value;
 }
