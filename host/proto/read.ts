@@ -138,7 +138,7 @@ export class Reader {
     let kind = wire;
     for (;;) {
       if (kind === WIRE_VARINT) this.varint(end);
-      else if (kind === WIRE_BYTES) this.pos += this.length(end);
+      else if (kind === WIRE_BYTES) this.bytes(end);
       else if (kind === WIRE_FIXED64) this.advance(8, end);
       else if (kind === WIRE_FIXED32) this.advance(4, end);
       else if (kind === WIRE_GROUP) open++;

@@ -111,6 +111,13 @@ limits('lengths that run past the end', () => {
   }
 });
 
+limits('unknown fields of every wire type are skipped', () => {
+  const unknown = [
+    0x78, 1, 0x7d, 1, 2, 3, 4, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7a, 2, 0x0a, 0x7f, 0x7b, 0x7a, 1, 0, 0x7c,
+  ];
+  assert.is(decode(Node, Uint8Array.from([...unknown, 0x22, 1, 65, ...unknown])).text, 'A');
+});
+
 limits('unknown fields and groups are skipped, however deep', () => {
   const groups = [...new Array(10_000).fill(0x2b), ...new Array(10_000).fill(0x2c)] as number[];
   assert.is(decode(Node, Uint8Array.from([...groups, 0x22, 1, 65])).text, 'A');
