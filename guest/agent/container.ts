@@ -179,6 +179,11 @@ export class Container {
     return () => this.reserved.delete(execId);
   }
 
+  /** Something to be taken back when the container goes. */
+  onRemove(step: () => void): void {
+    this.stepsBack.push(step);
+  }
+
   /** Kills it and takes back all that creation did. A second call joins the first. */
   remove(): Promise<void> {
     this.removal ??= this.doRemove();

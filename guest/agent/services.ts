@@ -1,13 +1,19 @@
 /** The container half of grpc.AgentService. */
 import type { AgentServiceService, WriteStreamRequest } from '../../host/proto/messages/agent.ts';
+import { blockDevice } from './block-device.ts';
+import { copyFile } from './copy-file.ts';
 import { AgentError, reasonOf } from './error.ts';
 import { execProcess } from './exec.ts';
+import { getIpTables, setIpTables } from './iptables.ts';
 import type { Call, Handlers, Loop } from './loop-interface.ts';
+import { metricsText } from './metrics.ts';
+import { OomEvents } from './oom.ts';
 import { type ContainerOptions, DEFAULT_OPTIONS, type Guest } from './options.ts';
 import { Sandbox } from './sandbox.ts';
 import { cgroupStats, networkStats } from './stats.ts';
 import type { OutputStream } from './stream.ts';
 import type { Sys } from './sys.ts';
+import { diagnosticData, refreshShareMounts, volumeStats } from './volumes.ts';
 
 const NOTHING = {};
 
@@ -17,14 +23,17 @@ type AgentHandlers = Handlers<typeof AgentServiceService>;
 export function containerServices(sys: Sys, loop: Loop, options: Partial<ContainerOptions> = {}): AgentHandlers {
   const guest: Guest = { sys, loop, options: { ...DEFAULT_OPTIONS, ...options } };
   const sandbox = new Sandbox(guest);
+  const oom = new OomEvents(sys, loop);
   return told({
-    ...lifecycle(guest, sandbox),
+    ...lifecycle(guest, sandbox, oom),
     ...streams(sandbox),
     ...resources(guest, sandbox),
+    ...files(guest, sandbox),
+    ...reports(guest, sandbox, oom),
   });
 }
 
-function lifecycle(guest: Guest, sandbox: Sandbox): AgentHandlers {
+function lifecycle(guest: Guest, sandbox: Sandbox, oom: OomEvents): AgentHandlers {
   return {
     CreateSandbox: async (request) => {
       await sandbox.create(request);
@@ -39,7 +48,10 @@ function lifecycle(guest: Guest, sandbox: Sandbox): AgentHandlers {
       return NOTHING;
     },
     StartContainer: async ({ container_id: id }) => {
-      await sandbox.container(id).start();
+      const container = sandbox.container(id);
+      await container.start();
+      // The pause container is not worth an event.
+      if (id !== sandbox.id) container.onRemove(oom.watch(id, container.cgroup));
       return NOTHING;
     },
     RemoveContainer: async (request) => {
@@ -109,6 +121,39 @@ function resources(guest: Guest, sandbox: Sandbox): AgentHandlers {
       await sandbox.container(id).resume();
       return NOTHING;
     },
+  };
+}
+
+function files(guest: Guest, sandbox: Sandbox): AgentHandlers {
+  return {
+    CopyFile: (request) => {
+      copyFile(guest, request);
+      return NOTHING;
+    },
+    UpdateEphemeralMounts: ({ storages }) => {
+      for (const storage of storages) sandbox.storages.update(storage);
+      return NOTHING;
+    },
+    RemoveStaleVirtiofsShareMounts: () => {
+      refreshShareMounts(guest);
+      return NOTHING;
+    },
+    GetVolumeStats: ({ volume_guest_path: path }) => volumeStats(guest, path),
+    AddSwap: async ({ PCIPath: slots }) => {
+      const path = slots.map((slot) => slot.toString(16).padStart(2, '0')).join('/');
+      guest.sys.swapon(await blockDevice(guest, path));
+      return NOTHING;
+    },
+  };
+}
+
+function reports(guest: Guest, sandbox: Sandbox, oom: OomEvents): AgentHandlers {
+  return {
+    GetOOMEvent: async (_request, call) => ({ container_id: await oom.next(call) }),
+    GetMetrics: () => ({ metrics: metricsText(guest) }),
+    GetDiagnosticData: (request) => ({ data: diagnosticData(guest, sandbox.container(request.container_id), request) }),
+    GetIPTables: async ({ is_ipv6: ipv6 }) => ({ data: await getIpTables(guest, ipv6) }),
+    SetIPTables: async ({ is_ipv6: ipv6, data }) => ({ data: await setIpTables(guest, ipv6, data.slice()) }),
   };
 }
 
