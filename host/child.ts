@@ -1,12 +1,15 @@
 /** A child process that cannot outlive this one, is reaped once, and whose last words are kept. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { KataError, reasonOf } from './error.ts';
 import { childrenOf, identityOf, kill, type ProcessIdentity, waitGone } from './process.ts';
 import { Tail } from './tail.ts';
 
 /** How long stderr is still read after a child's end, ms: a grandchild may hold it open for ever. */
 const LAST_WORDS_MS = 100;
+/** How long a child whose own child was killed may take to notice, ms. */
+const OWN_END_MS = 500;
 /** How long a killed child's own children may take to go, ms. */
 const GONE_MS = 5000;
 /** Where the descriptors of `ChildOptions.descriptors` start in the child: after stdin, stdout and stderr. */
@@ -85,13 +88,19 @@ export class Child {
 
   /** SIGKILL for the child and its own children; resolves when all are gone. Idempotent. */
   async kill(): Promise<ChildExit> {
-    const below = childrenOf(this.pid);
-    if (this.#process.exitCode === null && this.#process.signalCode === null) this.#process.kill('SIGKILL');
+    const below = this.#ended ? [] : childrenOf(this.pid);
     for (const child of below) kill(child, 'SIGKILL');
+    // A parent that waits for its child reaps it and ends by itself; killed first, it would leave a zombie to init.
+    if (below.length > 0) await Promise.race([this.exited, sleep(OWN_END_MS, undefined, { ref: false })]);
+    if (!this.#ended) this.#process.kill('SIGKILL');
     const exit = await this.exited;
     for (const stream of this.#process.stdio) stream?.destroy();
     await Promise.all(below.map((child) => waitGone(child, GONE_MS)));
     return exit;
+  }
+
+  get #ended(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null;
   }
 }
 

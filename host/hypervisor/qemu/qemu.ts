@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeviceArguments } from '../../agent/transport.ts';
 import { Child } from '../../child.ts';
 import { KataError, reasonOf } from '../../error.ts';
@@ -16,6 +17,10 @@ import { Qmp } from './qmp.ts';
 export const START_MS = 30_000;
 /** What a guest gets to let go of a device, ms; arm64 guests take five seconds by design. */
 export const UNPLUG_MS = 15_000;
+
+/** What a guest gets to bind a driver to a virtio-fs device before it is told to mount it anyway, ms; it takes 60. */
+const DRIVER_MS = 2000;
+const DRIVER_POLL_MS = 5;
 
 /** A device's own part of QEMU, undone in reverse when the device goes. */
 interface Plugged {
@@ -77,12 +82,14 @@ export class Qemu implements Hypervisor {
     const chardev = this.#backendName('fs');
     const addr = { type: 'unix', data: { path: socketPath } };
     // QEMU connects in this very command, so a daemon that is not there is an error here.
-    return this.#plug(
+    const path = await this.#plug(
       tag,
       { command: 'chardev-add', args: { id: chardev, backend: { type: 'socket', data: { addr, server: false } } } },
       { remove: 'chardev-remove', args: { id: chardev } },
       { driver: 'vhost-user-fs-pci', chardev, tag, 'queue-size': 1024 },
     );
+    await this.#driverReady(deviceId(tag));
+    return path;
   }
 
   async plugBlock(id: string, path: string, readOnly: boolean): Promise<PciPath> {
@@ -192,6 +199,25 @@ export class Qemu implements Hypervisor {
       throw thrown;
     }
     return rootPortPciPath(port);
+  }
+
+  /**
+   * Waits, within bounds, until the guest's driver has the device: unlike disks, a virtio-fs tag that is not there yet
+   * is an error to the guest's mount, and Kata's agent does not try again.
+   */
+  async #driverReady(device: string): Promise<void> {
+    const qmp = this.#running();
+    const end = performance.now() + DRIVER_MS;
+    while (performance.now() < end) {
+      const path = `/machine/peripheral/${device}/virtio-backend`;
+      // The query is of QEMU 7.2; before, the guest has to try again.
+      const status = await qmp.execute('x-query-virtio-status', { path }).catch((thrown: KataError) => {
+        if (thrown.code === 'internal') return undefined;
+        throw thrown;
+      });
+      if (status === undefined || JSON.stringify(status).includes('VIRTIO_CONFIG_S_DRIVER_OK')) return;
+      await sleep(DRIVER_POLL_MS);
+    }
   }
 
   #running(): Qmp {
