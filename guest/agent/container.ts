@@ -15,6 +15,7 @@ import type { Guest } from './options.ts';
 import { MAX_SIGNAL, Process, SIGKILL } from './process.ts';
 import { patchDevices } from './spec-devices.ts';
 import type { Storages } from './storage.ts';
+import { setNetworkSysctls } from './sysctl.ts';
 
 /** How long a killed container may take to die, ms. */
 export const KILL_TIMEOUT_MS = 10_000;
@@ -78,7 +79,7 @@ export class Container {
       for (const storage of request.storages) this.stepsBack.push(await storages.add(storage));
       await patchDevices(this.guest, this.spec, request.devices);
       this.makeBundle();
-      this.setNetworkSysctls();
+      setNetworkSysctls(this.guest, this.spec.Linux?.Sysctl ?? {});
       this.stepsBack.push(() => this.clearCrun());
       await this.createProcess();
       const resources = this.spec.Linux?.Resources;
@@ -286,23 +287,6 @@ export class Container {
         await step();
       } catch (thrown) {
         this.guest.sys.log(`container ${this.id}: ${reasonOf(thrown)}`);
-      }
-    }
-  }
-
-  /** The network namespace is the VM's, so these hold for the whole pod. */
-  private setNetworkSysctls(): void {
-    for (const [name, value] of Object.entries(this.spec.Linux?.Sysctl ?? {})) {
-      if (!name.startsWith(NET_SYSCTL)) continue;
-      // As sysctl(8): dots separate, and a slash stands for a dot in an interface's name.
-      const path = name.replace(/[./]/g, (each) => (each === '.' ? '/' : '.'));
-      if (path.split('/').some((element) => element === '' || element === '.' || element === '..')) {
-        throw new AgentError('invalid_argument', `sysctl ${JSON.stringify(name)} is no name`);
-      }
-      try {
-        this.guest.sys.writeFile(`${this.guest.options.procRoot}/sys/${path}`, value);
-      } catch (thrown) {
-        throw new AgentError('internal', `sysctl ${name}=${value}: ${reasonOf(thrown)}`);
       }
     }
   }
