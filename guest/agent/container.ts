@@ -10,7 +10,7 @@ import { AgentError, errnoOf, reasonOf } from './error.ts';
 import { attempt, exists, mkdirs, removeTree } from './files.ts';
 import { checkPath, MS_BIND, MS_REC, unmount } from './mount.ts';
 import { configOf, jsonText } from './oci-config.ts';
-import { type NamespacePaths, NET_SYSCTL } from './oci-linux.ts';
+import type { NamespacePaths } from './oci-linux.ts';
 import type { Guest } from './options.ts';
 import { MAX_SIGNAL, Process, SIGKILL } from './process.ts';
 import { patchDevices } from './spec-devices.ts';
