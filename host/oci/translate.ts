@@ -59,7 +59,7 @@ let instance: OciExports | null | undefined;
 function loaded(): OciExports | null {
   if (instance === undefined) {
     try {
-      instance = core().exports as unknown as OciExports;
+      instance = core().exports;
     } catch {
       instance = null;
     }

@@ -5,6 +5,8 @@ import { type Document, Fault } from '../../../host/oci/fault.ts';
 import { translateOrFault } from '../../../host/oci/translate-js.ts';
 import { type OciExports, translateInWasm } from '../../../host/oci/translate-wasm.ts';
 
+import { built } from '../core/builds.ts';
+
 export type Translate = (document: Document, json: Uint8Array) => Uint8Array;
 
 export interface Build {
@@ -14,16 +16,9 @@ export interface Build {
   readonly translate: Translate;
 }
 
-/** Not resolved by the compiler: the build is a program, without types. */
-const BUILD_PROGRAM = new URL('../../../setup/build-wasm.mjs', import.meta.url).href;
-const { compile } = (await import(BUILD_PROGRAM)) as {
-  compile: () => Promise<{ debug: Uint8Array; release: Uint8Array }>;
-};
-const compiled = await compile();
-
 export const BUILDS: readonly Build[] = [
-  ofWasm('debug', compiled.debug),
-  ofWasm('release', compiled.release),
+  ofWasm('debug', built.debug),
+  ofWasm('release', built.release),
   { name: 'JavaScript', wasm: null, translate: translateOrFault },
 ];
 
@@ -48,6 +43,6 @@ export function faultOf(translate: Translate, document: Document, json: Uint8Arr
 }
 
 function ofWasm(name: string, bytes: Uint8Array): Build {
-  const wasm = instantiate(bytes).exports as unknown as OciExports;
+  const wasm = instantiate(bytes).exports;
   return { name, wasm, translate: (document, json) => translateInWasm(wasm, document, json) };
 }

@@ -51,9 +51,9 @@ limits('replacing large values over and over ends', () => {
 });
 
 limits('an output that is too small is never overrun', () => {
-  const json = Buffer.from(
-    '{"hostname":"\\u00e9abc","process":{"user":{"uid":300,"additionalGids":[1,300]},"oomScoreAdj":-1},"annotations":{"a":"b"}}',
-  );
+  // The last message is long enough for a length of two bytes, which is put in when the message is complete.
+  const process = `{"user":{"uid":300,"additionalGids":[1,300]},"oomScoreAdj":-1,"args":["${'a'.repeat(150)}"]}`;
+  const json = Buffer.from(`{"hostname":"\\u00e9abc","annotations":{"a":"b"},"process":${process}}`);
   for (const { wasm, translate } of BUILDS) {
     if (!wasm) continue;
     const whole = translate('Spec', json);

@@ -30,7 +30,9 @@ const syntax = suite('malformed JSON');
 
 syntax('a document that is cut off anywhere', () => {
   const json = Buffer.from(readFileSync(FIXTURE, 'utf8').trimEnd());
-  for (let length = 0; length < json.length; length++) {
+  for (const { translate } of BUILDS) translate('Spec', json);
+  // From long to short, so that what follows in the WASM memory is just what was cut off.
+  for (let length = json.length - 1; length >= 0; length--) {
     const faults = BUILDS.map((build) => faultOf(build.translate, 'Spec', json.subarray(0, length)));
     for (const fault of faults) {
       assert.ok(fault, `${length} bytes`);
