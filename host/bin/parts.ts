@@ -1,24 +1,29 @@
-/** The real parts of a sandbox: QEMU, the channels to its guest, the share. */
-import type { AgentTransport } from '../agent/transport.ts';
+/** The real parts of a sandbox: QEMU, the channel to its guest, the share. */
 import { VirtioSerialTransport } from '../agent/virtio-serial.ts';
 import type { Configuration } from '../config/configuration.ts';
-import { KataError } from '../error.ts';
-import type { VmConfig } from '../hypervisor/hypervisor.ts';
 import { Qemu } from '../hypervisor/qemu/qemu.ts';
 import type { Parts } from '../sandbox/parts.ts';
+import { privateMounts } from '../storage/mounts.ts';
+import { Rootfs } from '../storage/rootfs.ts';
 import { TtrpcClient } from '../ttrpc/client.ts';
 
+/** @throws KataError `failed_precondition` when this process shares the host's mount namespace */
 export function realParts(configuration: Configuration): Parts {
+  privateMounts();
+  const rootfs = {
+    daemon: configuration.virtiofsd,
+    cache: configuration.virtioFsCache,
+    extraArgs: configuration.virtioFsExtraArgs,
+    disableBlockDeviceUse: !configuration.blockDevices,
+  };
   return {
     hypervisor: (config) => new Qemu(config),
-    transport: (config) => transport(config, configuration),
-    share: () => {
-      throw new KataError('unimplemented', 'no share');
+    transport: (config) => new VirtioSerialTransport(config.directory),
+    share: (directory, hypervisor, mounts) => {
+      const share = new Rootfs(directory, rootfs, hypervisor);
+      share.expect(mounts);
+      return share;
     },
     client: (socket) => new TtrpcClient(socket),
   };
-}
-
-function transport(config: VmConfig, _configuration: Configuration): AgentTransport {
-  return new VirtioSerialTransport(config.directory);
 }

@@ -15,6 +15,7 @@ export const DEFAULT_MEMORY_MIB = 256;
 export const DEFAULT_OVERHEAD_MEMORY_MIB = 128;
 export const DEFAULT_DIAL_TIMEOUT_S = 45;
 export const DEFAULT_CREATE_CONTAINER_TIMEOUT_S = 60;
+const DEFAULT_VIRTIO_FS_CACHE = 'auto';
 const DEFAULT_SECCOMP_SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 
 export interface Configuration {
@@ -36,7 +37,10 @@ export interface Configuration {
   /** Added to what a workload asks for. */
   readonly overheadVcpus: number;
   readonly overheadMemoryMib: number;
+  /** Empty: where distributions put it. */
   readonly virtiofsd: string;
+  readonly virtioFsCache: string;
+  readonly virtioFsExtraArgs: readonly string[];
   readonly blockDevices: boolean;
   readonly debug: boolean;
   readonly guestHookPath: string;
@@ -161,6 +165,8 @@ function configure(values: Values, file: string | undefined, machine: Machine): 
     overheadVcpus: values.number(QEMU, 'overhead_vcpus', 0),
     overheadMemoryMib: values.number(QEMU, 'overhead_memory', DEFAULT_OVERHEAD_MEMORY_MIB),
     virtiofsd: absolute(values, 'virtio_fs_daemon', ''),
+    virtioFsCache: values.string(QEMU, 'virtio_fs_cache', DEFAULT_VIRTIO_FS_CACHE),
+    virtioFsExtraArgs: values.strings(QEMU, 'virtio_fs_extra_args'),
     blockDevices: !values.boolean(QEMU, 'disable_block_device_use', false),
     debug: values.boolean(QEMU, 'enable_debug', false) || values.boolean('runtime', 'enable_debug', false),
     guestHookPath: values.string(QEMU, 'guest_hook_path', ''),

@@ -23,6 +23,8 @@ export const KEYS: Readonly<Record<string, Readonly<Record<string, ValueType>>>>
     overhead_memory: 'unsigned',
     shared_fs: 'string',
     virtio_fs_daemon: 'string',
+    virtio_fs_cache: 'string',
+    virtio_fs_extra_args: 'strings',
     disable_block_device_use: 'boolean',
     enable_annotations: 'strings',
     enable_debug: 'boolean',

@@ -6,11 +6,11 @@ import { KataError, reasonOf } from '../error.ts';
 import type { Hypervisor, VmConfig } from '../hypervisor/hypervisor.ts';
 import type { Init } from '../proto/codec.ts';
 import type { Storage } from '../proto/messages/agent.ts';
-import type { RootfsShare } from '../storage/share.ts';
+import type { Mount } from '../proto/messages/containerd_types.ts';
 import { cleanUp, removeDirectory } from './cleanup.ts';
 import type { Identity } from './identity.ts';
 import type { Log } from './log.ts';
-import type { Parts } from './parts.ts';
+import type { Parts, Share } from './parts.ts';
 import { nameProcess, type ProcessName, STATE_VERSION, writeState } from './state-file.ts';
 import type { Timeline } from './timeline.ts';
 import { Undo } from './undo.ts';
@@ -26,6 +26,8 @@ export interface VmOptions {
   /** Path of the shim's socket. */
   readonly socket: string;
   readonly config: VmConfig;
+  /** Mounts of the container that comes first. */
+  readonly rootfs: readonly Mount[];
   /** How long the guest may take from QEMU's start until its agent answers, ms. */
   readonly bootTimeoutMs: number;
   readonly parts: Parts;
@@ -35,11 +37,10 @@ export interface VmOptions {
 
 export class Vm {
   readonly hypervisor: Hypervisor;
-  readonly share: RootfsShare;
+  readonly share: Share;
   private readonly transport: AgentTransport;
   private readonly undo = new Undo();
   private connected: AgentClient | undefined;
-  private children: ProcessName[] = [];
   private stopping: Promise<void> | undefined;
   private monitor: NodeJS.Timeout | undefined;
   /** Settles (never rejects) with the reason when the VM or its agent is gone, `stop` included. */
@@ -51,7 +52,7 @@ export class Vm {
     const { parts, config, identity, log } = options;
     this.hypervisor = parts.hypervisor(config, log);
     this.transport = parts.transport(config, log);
-    this.share = parts.share(identity.directory, this.hypervisor, log);
+    this.share = parts.share(identity.directory, this.hypervisor, options.rootfs, log);
     this.gone = new Promise((resolve) => {
       this.lose = (reason) => {
         this.lost = true;
@@ -98,6 +99,10 @@ export class Vm {
     const { identity, bundle, socket, timeline } = this.options;
     const shim = nameProcess('shim', process.pid);
     if (!shim) throw new KataError('internal', 'cannot read the start time of this process from /proc; is it mounted?');
+    const children: ProcessName[] = [];
+    const vmm = nameProcess('qemu', this.hypervisor.pid);
+    if (vmm) children.push(vmm);
+    if (this.share.daemon) children.push({ name: 'virtiofsd', ...this.share.daemon });
     writeState(identity.directory, {
       version: STATE_VERSION,
       id: identity.id,
@@ -106,9 +111,9 @@ export class Vm {
       bundle,
       socket,
       shim,
-      children: this.children,
+      children,
       transport: this.transport.kind,
-      ...(this.children.length > 0 ? { accelerator: this.hypervisor.accelerator } : {}),
+      ...(children.length > 0 ? { accelerator: this.hypervisor.accelerator } : {}),
       timeline: timeline.fields(),
     });
   }
@@ -136,7 +141,7 @@ export class Vm {
     };
     try {
       const boot = guarded(this.bootGuest(devices, abort.signal));
-      const prepared = guarded(this.share.prepare());
+      const prepared = guarded(this.share.prepare().then(() => this.save()));
       await firstFailure([boot, prepared]);
       return await this.share.attach();
     } finally {
@@ -151,8 +156,6 @@ export class Vm {
     const started = this.hypervisor.start(devices);
     await Promise.race([started, aborted(signal)]);
     timeline.mark('vm_ready');
-    const vmm = nameProcess('qemu', this.hypervisor.pid);
-    if (vmm) this.children = [vmm];
     this.save();
     void this.hypervisor.exited.then(() => this.lose('the virtual machine monitor has ended'));
     log.info('virtual machine started', {

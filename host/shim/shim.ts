@@ -70,7 +70,7 @@ export class Shim {
     const optionsPath = configPathOf(request.options);
     const spec = readBundle(bundle);
     const joined = this.joined(id, spec);
-    const sandbox = joined ?? (await this.boot(bundle, spec, optionsPath));
+    const sandbox = joined ?? (await this.boot(request, spec, optionsPath));
     const container = await sandbox.create({ id, bundle, rootfs, streams: streamsOf(request), spec });
     return { sandbox, container };
   }
@@ -94,7 +94,7 @@ export class Shim {
     return sandbox;
   }
 
-  private async boot(bundle: string, spec: ContainerSpec, optionsPath: string): Promise<Sandbox> {
+  private async boot(request: task.CreateTaskRequest, spec: ContainerSpec, optionsPath: string): Promise<Sandbox> {
     this.timeline.mark('create');
     const { identity, log, lib, environment, searchPath } = this.options;
     // Claimed before the first wait: of two Creates at once, one boots.
@@ -113,7 +113,7 @@ export class Shim {
         log.warn('configuration keys without effect', { keys: configuration.unknown.join(', ') });
       }
       if (claim.given) throw new KataError('cancelled', 'the shim ends');
-      const sandbox = this.newSandbox(configuration, bundle, spec);
+      const sandbox = this.newSandbox(configuration, request, spec);
       this.sandbox = sandbox;
       try {
         await sandbox.boot(spec);
@@ -127,11 +127,16 @@ export class Shim {
     }
   }
 
-  private newSandbox(configuration: Configuration, bundle: string, spec: ContainerSpec): Sandbox {
+  private newSandbox(
+    configuration: Configuration,
+    { bundle, rootfs }: task.CreateTaskRequest,
+    spec: ContainerSpec,
+  ): Sandbox {
     const { identity, socket, log, debug, parts } = this.options;
     return new Sandbox({
       identity,
       bundle,
+      rootfs,
       socket,
       log,
       config: vmConfig(configuration, identity, spec, debug),
