@@ -23,19 +23,13 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PACKAGES = {
   'busybox-static': ['/bin/busybox', '/usr/bin/busybox'],
   bsdutils: ['/usr/bin/script'],
-  'ca-certificates': ['/etc/ssl/certs/ca-certificates.crt'],
-  cpio: ['/usr/bin/cpio', '/bin/cpio'],
   gcc: ['/usr/bin/gcc'],
   iproute2: ['/usr/sbin/ip', '/sbin/ip', '/usr/bin/ip', '/bin/ip'],
   'libc6-dev': ['/usr/include/stdio.h'],
-  'linux-libc-dev': ['/usr/include/linux/vm_sockets.h'],
-  make: ['/usr/bin/make'],
   mount: ['/usr/bin/mount', '/bin/mount'],
   'musl-tools': ['/usr/bin/musl-gcc'],
-  procps: ['/usr/bin/ps', '/bin/ps'],
   'qemu-system-common': ['/usr/lib/qemu/virtiofsd', '/usr/libexec/virtiofsd'],
   'util-linux': ['/usr/bin/setsid'],
-  'xz-utils': ['/usr/bin/xz'],
 };
 
 /** What differs by CPU: Node's name of it → Debian packages. */

@@ -50,7 +50,7 @@ export const BUILDS: readonly Build[] = [
   {
     name: 'guest',
     title: 'guest kernel and initramfs',
-    inputs: ['guest', 'host/proto', 'package-lock.json', 'setup/guest.ts', 'setup/debian.ts'],
+    inputs: ['guest', 'host/error.ts', 'host/proto', 'package-lock.json', 'setup/debian.ts', 'setup/guest.ts'],
     outputs: [`build/share/guest/${machineArch()}/manifest.json`],
     script: ['--import', 'tsx', 'setup/guest.ts'],
   },

@@ -9,7 +9,7 @@ import { type CommandOptions, type Finished, finish, succeed } from './command.t
 import { containerdConfig } from './containerd-config.ts';
 import type { ContainerdPrograms } from './containerd-packages.ts';
 import { leftovers, mountPoints, type Snapshot, snapshot, sweep } from './leftovers.ts';
-import { kill, markedProcesses } from './processes.ts';
+import { kill, markedProcesses, readProcess } from './processes.ts';
 
 /** Milliseconds for the daemon to answer, and to end after SIGTERM. */
 const READY_MS = 30_000;
@@ -135,9 +135,20 @@ class PrivateContainerd implements Containerd {
       const server = answer.stdout.split('Server:')[1];
       if (answer.code === 0 && server !== undefined) {
         this.version = /Version:\s*(\S+)/.exec(server)?.[1] ?? 'unknown';
+        this.#expectDaemon();
         return;
       }
     }
+  }
+
+  /** A daemon that was started again is no leftover. */
+  #expectDaemon(): void {
+    const daemon = readProcess(this.#child?.pid ?? 0);
+    if (daemon === undefined) return;
+    this.before = {
+      ...this.before,
+      processes: new Set([...this.before.processes, `${daemon.pid}:${daemon.startTime}`]),
+    };
   }
 
   async importImage(archive: string, namespaces: readonly string[]): Promise<void> {
