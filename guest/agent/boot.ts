@@ -1,6 +1,7 @@
 /** What PID 1 does before it serves: the root, the mounts, the modules, the loopback interface. */
 import { reasonOf } from './error.ts';
-import { loadModules } from './modules.ts';
+import type { Loop } from './loop-interface.ts';
+import { loadListed, type ModuleList, readModuleList } from './modules.ts';
 import { linkUp } from './network.ts';
 import type { Sys } from './sys.ts';
 
@@ -29,18 +30,33 @@ const MOUNTS: readonly (readonly [string, string, string, number, string])[] = [
 ];
 
 /**
- * Makes the machine ready for containers.
+ * Makes the machine ready to serve.
+ * @returns what is left to do
  * @throws SysError where nothing can work without what failed
  */
-export function boot(sys: Sys): void {
+export function boot(sys: Sys): ModuleList {
   leaveInitramfs(sys);
   for (const [source, target, type, flags, data] of MOUNTS) {
     makeDirectory(sys, target);
     sys.mount(source, target, type, flags, data);
   }
   sys.symlink('/proc/self/fd', '/dev/fd');
-  loadModules(sys);
   delegateControllers(sys);
+  const modules = readModuleList(sys);
+  for (const line of modules.early) loadListed(sys, line);
+  return modules;
+}
+
+/**
+ * What containers need but the agent's first answers do not, one piece a turn: linking the modules takes as long as all of
+ * the agent's start, and the host has work of its own to do after the first answer. Never rejects.
+ */
+export async function finishBoot(sys: Sys, loop: Loop, { late }: ModuleList): Promise<void> {
+  for (const line of late) {
+    await loop.sleep(0);
+    loadListed(sys, line);
+  }
+  await loop.sleep(0);
   try {
     linkUp(sys, 'lo');
   } catch (error) {

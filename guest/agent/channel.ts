@@ -22,18 +22,21 @@ const MAX_NAME_BYTES = 256;
 
 /**
  * Serves where the options say; without an address on the port named `agent` and, where the guest has it, on AF_VSOCK.
+ * @param ready when AF_VSOCK's modules are loaded
  * @param address `vsock://CID:PORT` (the CID is ours anyway) or `unix:///PATH`
  * @throws SysError, Error
  */
-export function serveConfigured(sys: Sys, loop: EventLoop, services: Services, address: string | undefined): void {
-  if (address === undefined) {
-    servePort(sys, loop, services);
-    serveVsock(sys, loop, services, VSOCK_PORT);
-    return;
-  }
-  const vsock = /^vsock:\/\/[^:]*:(\d{1,10})$/.exec(address);
-  const unix = /^unix:\/\/(\/.+)$/.exec(address);
-  if (vsock) serveVsock(sys, loop, services, Number(vsock[1]));
+export function serveConfigured(
+  sys: Sys,
+  loop: EventLoop,
+  services: Services,
+  ready: Promise<void>,
+  address: string | undefined,
+): void {
+  const vsock = /^vsock:\/\/[^:]*:(\d{1,10})$/.exec(address ?? `vsock://-1:${VSOCK_PORT}`);
+  const unix = /^unix:\/\/(\/.+)$/.exec(address ?? '');
+  if (address === undefined) servePort(sys, loop, services);
+  if (vsock) ready.then(() => serveVsock(sys, loop, services, Number(vsock[1])));
   else if (unix) serveUnix(sys, loop, services, unix[1] as string);
   else throw new Error(`cannot listen on "${address}"; use vsock://CID:PORT or unix:///PATH`);
 }

@@ -4,12 +4,13 @@
  * As PID 1 it boots the guest and takes its options from the kernel command line; as an ordinary process it takes them
  * from its arguments and leaves the machine as it is.
  */
-import { boot } from './boot.ts';
+import { boot, finishBoot } from './boot.ts';
 import { serveConfigured } from './channel.ts';
-import { type AgentOptions, MAX_CMDLINE_BYTES, parseArguments, parseCmdline } from './cmdline.ts';
+import { MAX_CMDLINE_BYTES, parseArguments, parseCmdline } from './cmdline.ts';
 import { EventLoop } from './loop.ts';
+import { loadNamed } from './modules.ts';
 import { networkHandlers } from './network.ts';
-import { servicesOf } from './service-table.ts';
+import { onceReady, servicesOf } from './service-table.ts';
 import { containerServices } from './services.ts';
 import { type Sys, SysError } from './sys.ts';
 import { healthHandlers, systemHandlers } from './system.ts';
@@ -23,18 +24,23 @@ declare const argv: readonly string[];
 
 sys.errorPrototype(SysError.prototype);
 const loop = new EventLoop(sys);
-const options = start();
-serveConfigured(
-  sys,
-  loop,
-  servicesOf(
-    healthHandlers(),
-    systemHandlers(sys, loop),
-    networkHandlers(sys, loop, options.hotplugTimeoutMs),
-    containerServices(sys, loop, { hotplugTimeoutMs: options.hotplugTimeoutMs }),
-  ),
-  options.serverAddress,
-);
+const init = sys.getpid() === 1;
+const modules = init ? boot(sys) : undefined;
+const ready = modules ? finishBoot(sys, loop, modules) : Promise.resolve();
+const options = init
+  ? parseCmdline(new TextDecoder().decode(sys.readFile('/proc/cmdline', MAX_CMDLINE_BYTES)))
+  : parseArguments(argv);
+const { hotplugTimeoutMs } = options;
+const agent = [
+  systemHandlers(sys, loop),
+  networkHandlers(sys, loop, hotplugTimeoutMs),
+  containerServices(sys, loop, {
+    hotplugTimeoutMs,
+    loadModule: (name, parameters) => loadNamed(sys, name, parameters),
+  }),
+];
+const services = servicesOf(healthHandlers(), ...agent.map((part) => onceReady(ready, part)));
+serveConfigured(sys, loop, services, ready, options.serverAddress);
 
 Object.assign(globalThis, {
   turn: (): boolean => {
@@ -42,9 +48,3 @@ Object.assign(globalThis, {
     return true;
   },
 });
-
-function start(): AgentOptions {
-  if (sys.getpid() !== 1) return parseArguments(argv);
-  boot(sys);
-  return parseCmdline(new TextDecoder().decode(sys.readFile('/proc/cmdline', MAX_CMDLINE_BYTES)));
-}

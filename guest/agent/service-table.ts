@@ -38,6 +38,21 @@ export function servicesOf(health: HealthHandlers, ...parts: readonly AgentHandl
   ]);
 }
 
+/** The same handlers, but a call waits until `ready` has settled. */
+export function onceReady(ready: Promise<void>, handlers: AgentHandlers): AgentHandlers {
+  let done = false;
+  const settled = ready.then(() => {
+    done = true;
+  });
+  const entries = Object.entries(handlers) as [string, Handler<unknown, unknown>][];
+  return Object.fromEntries(
+    entries.map(([name, handler]): [string, Handler<unknown, unknown>] => [
+      name,
+      (request, call) => (done ? handler(request, call) : settled.then(() => handler(request, call))),
+    ]),
+  ) as AgentHandlers;
+}
+
 function methodsOf(
   table: Readonly<Record<string, readonly [request: unknown, response: unknown]>>,
   handlers: Readonly<Record<string, unknown>>,

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { KataError } from '../../host/error.ts';
 import type { Entry } from './cpio.ts';
-import { MODULES } from './recipe.ts';
+import { LAST_EARLY_MODULE, MODULES } from './recipe.ts';
 
 const DIRECTORY = 'lib/modules';
 /** Read by guest/agent/modules.ts. */
@@ -41,6 +41,7 @@ export async function moduleEntries(root: string, version: string): Promise<Entr
     const path = `${DIRECTORY}/${name}.ko`;
     entries.push({ type: 'file', path, data });
     lines.push(id === undefined ? `/${path}\n` : `/${path} ${id}\n`);
+    if (name === LAST_EARLY_MODULE) lines.push('\n');
   }
   return [...entries, { type: 'file', path: LIST, data: Buffer.from(lines.join('')) }];
 }

@@ -86,3 +86,5 @@ export const MODULES: readonly (readonly [name: string, virtioId?: number])[] = 
   ['vmw_vsock_virtio_transport_common', 19],
   ['vmw_vsock_virtio_transport', 19],
 ];
+/** With it loaded the agent's channel works; the modules after it are loaded while the agent serves. */
+export const LAST_EARLY_MODULE = 'virtio_console';
