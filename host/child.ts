@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KataError, reasonOf } from './error.ts';
+import { native } from './native.ts';
 import { childrenOf, identityOf, kill, type ProcessIdentity, waitGone } from './process.ts';
 import { Tail } from './tail.ts';
 
@@ -60,6 +61,7 @@ export class Child {
   static async spawn(path: string, args: readonly string[], options: ChildOptions): Promise<Child> {
     const confine = ['--pdeathsig', 'KILL', '--no-new-privs'];
     if (options.dropCapabilities) confine.push('--bounding-set=-all', '--inh-caps=-all');
+    native().closeOnExec();
     const child = spawn('setpriv', [...confine, '--', path, ...args], {
       stdio: ['ignore', 'ignore', 'pipe', ...options.descriptors],
       cwd: '/',

@@ -53,6 +53,8 @@ export interface Native {
   openBeneath(root: string, path: string, flags: number, mode: number): number;
   /** A listening unix socket (mode 0600) that Node does not poll: for a child to accept on. */
   listenUnix(path: string, backlog: number): number;
+  /** Keeps descriptors from 3 on from children that are not handed them. */
+  closeOnExec(): void;
   peerCredentials(fd: number): PeerCredentials;
 }
 

@@ -3,8 +3,8 @@
 /** Bytes kept, unless told otherwise. */
 export const TAIL_BYTES = 8 * 1024;
 
-/** Control and format characters (bidirectional overrides among them), but not the line feed. */
-const UNPRINTABLE = /[^\P{C}\n]/gu;
+/** Control and format characters (bidirectional overrides among them), but neither line feed nor tab. */
+const UNPRINTABLE = /[^\P{C}\n\t]/gu;
 
 /** Keeps the end of a stream. */
 export class Tail {

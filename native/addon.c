@@ -12,6 +12,7 @@ static const struct {
 	{"mountFlags", mount_flags},
 	{"openBeneath", open_beneath},
 	{"listenUnix", listen_unix},
+	{"closeOnExec", close_on_exec},
 	{"peerCredentials", peer_credentials},
 };
 

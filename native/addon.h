@@ -36,6 +36,7 @@ napi_value umount_fs(napi_env env, napi_callback_info info);
 napi_value mount_flags(napi_env env, napi_callback_info info);
 napi_value open_beneath(napi_env env, napi_callback_info info);
 napi_value listen_unix(napi_env env, napi_callback_info info);
+napi_value close_on_exec(napi_env env, napi_callback_info info);
 napi_value peer_credentials(napi_env env, napi_callback_info info);
 
 #endif

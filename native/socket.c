@@ -1,11 +1,16 @@
-/* Unix sockets that Node must not touch: a listener for a child, and who is at the other end. */
+/* Descriptors: a listener Node must not touch, who is at the other end, and which a child may not inherit. */
 #define _GNU_SOURCE
 #include "addon.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -34,6 +39,28 @@ napi_value listen_unix(napi_env env, napi_callback_info info)
 	}
 	napi_create_int32(env, fd, &result);
 	return result;
+}
+
+/*
+ * closeOnExec(): no descriptor from 3 on passes to a child unless it is handed over. Node opens its own so, but what
+ * this process was started with may be inherited from anywhere.
+ */
+napi_value close_on_exec(napi_env env, napi_callback_info info)
+{
+	(void)info;
+	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+		return NULL;
+	/* Before Linux 5.11. */
+	DIR *open_files = opendir("/proc/self/fd");
+	if (!open_files)
+		return throw_errno(env, errno, "opendir", "/proc/self/fd");
+	for (struct dirent *entry; (entry = readdir(open_files));) {
+		int fd = atoi(entry->d_name);
+		if (fd > 2)
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
+	}
+	closedir(open_files);
+	return NULL;
 }
 
 /* peerCredentials(fd): {pid, uid, gid} of the process that connected or, for a client, that listens. */

@@ -85,15 +85,15 @@ export class HybridVsockTransport implements AgentTransport {
       };
       let answer = '';
       const onReadable = (): void => {
-        while (!answer.endsWith('\n')) {
+        while (!answer.endsWith('\n') && answer.length < MAX_ANSWER_BYTES) {
           const byte: Buffer | null = socket.read(1);
           if (byte === null) return;
           answer += byte.toString('latin1');
-          if (answer.length > MAX_ANSWER_BYTES) return fail(`an answer above ${MAX_ANSWER_BYTES} bytes to CONNECT`);
         }
-        if (!/^OK \d+\r?\n$/.test(answer)) return fail(`"${escapeText(answer.trim())}" in answer to CONNECT`);
-        finish();
-        resolve(socket);
+        if (/^OK \d+\r?\n$/.test(answer)) {
+          finish();
+          resolve(socket);
+        } else fail(`"${escapeText(answer.trim())}" in answer to CONNECT`);
       };
       signal.addEventListener('abort', onAbort);
       socket.on('error', onError).on('end', onEnd).on('close', onEnd).on('readable', onReadable);
