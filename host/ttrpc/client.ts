@@ -128,14 +128,14 @@ export class TtrpcClient implements Client {
     return new Promise<Out>((resolve, reject) => {
       const name = `${serviceName}/${methodName}`;
       if (options.signal?.aborted) throw cancelled(name, options.signal);
-      const payload = encode(requestType, request);
+      const payload = local(name, () => encode(requestType, request));
       const frame = this.#frameOf(name, this.#namesOf(name, serviceName, methodName), payload, options);
       const outcome = {
         onPayload: (view: Uint8Array): void => {
           try {
-            resolve(onPayload(view));
+            resolve(local(name, () => onPayload(view)));
           } catch (error) {
-            reject(error instanceof KataError ? error : new KataError('internal', `${name}: ${reasonOf(error)}`));
+            reject(error);
           }
         },
         onError: reject,
@@ -239,4 +239,13 @@ function violationOf(records: Uint32Array, record: number): string | undefined {
   if ((records[record + RECORD_STREAM] as number) % 2 !== 1) return "a stream id of the server's";
   if (fault === FAULT_ENVELOPE) return 'data that is no ttrpc.Response message';
   return undefined;
+}
+
+/** Makes what goes wrong on our side of a call a KataError. */
+function local<T>(name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof KataError ? error : new KataError('internal', `${name}: ${reasonOf(error)}`);
+  }
 }
