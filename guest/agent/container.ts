@@ -19,16 +19,12 @@ import { setNetworkSysctls } from './sysctl.ts';
 
 /** How long a killed container may take to die, ms. */
 export const KILL_TIMEOUT_MS = 10_000;
-/** Longest container id: it names directories and cgroups. */
-export const MAX_ID_CHARS = 255;
 /** Most processes of one container that have not been waited for. */
 export const MAX_PROCESSES = 1024;
 
 const O_WRONLY = 1;
 const O_NONBLOCK = 0o4000;
 const BUNDLE_MODE = 0o700;
-/** Names beside the bundles in the run directory. */
-const RESERVED = ['shared', 'sandbox', 'image', 'overlay'];
 
 type State = 'creating' | 'created' | 'running' | 'paused' | 'removing';
 
@@ -76,6 +72,7 @@ export class Container {
 
   private async doCreate(request: CreateContainerRequest, storages: Storages): Promise<void> {
     try {
+      this.stepsBack.push(() => this.clearDirectories());
       for (const storage of request.storages) this.stepsBack.push(await storages.add(storage));
       await patchDevices(this.guest, this.spec, request.devices);
       this.makeBundle();
@@ -227,7 +224,7 @@ export class Container {
     const source = checkPath(this.spec.Root?.Path ?? '', 'root path');
     const rootfs = `${this.bundle}/rootfs`;
     mkdirs(sys, rootfs, BUNDLE_MODE);
-    this.stepsBack.push(() => removeTree(sys, this.bundle));
+    this.stepsBack.push(() => attempt(() => sys.unlink(`${this.bundle}/config.json`)));
     if (source !== rootfs) {
       sys.mount(source, rootfs, 'bind', MS_BIND | MS_REC, '');
       this.stepsBack.push(() => attempt(() => unmount(sys, rootfs)));
@@ -281,6 +278,14 @@ export class Container {
     if (!(await this.cgroup.remove())) this.guest.sys.log(`container ${this.id}: its cgroup cannot be removed`);
   }
 
+  /** Last of all. Never a tree: should a root file system still be mounted here, it must not be emptied. */
+  private clearDirectories(): void {
+    const { sys, options } = this.guest;
+    attempt(() => sys.rmdir(`${this.bundle}/rootfs`));
+    attempt(() => sys.rmdir(this.bundle));
+    removeTree(sys, `${options.runDir}/overlay/${this.id}`);
+  }
+
   private async stepBack(): Promise<void> {
     for (const step of this.stepsBack.splice(0).reverse()) {
       try {
@@ -290,10 +295,4 @@ export class Container {
       }
     }
   }
-}
-
-/** Protocol: at least two characters, the first alphanumeric, the rest alphanumeric or `.`, `-`, `_`. @throws AgentError invalid_argument */
-export function checkContainerId(id: string): void {
-  if (/^[A-Za-z0-9][A-Za-z0-9._-]+$/.test(id) && id.length <= MAX_ID_CHARS && !RESERVED.includes(id)) return;
-  throw new AgentError('invalid_argument', `invalid container ID ${JSON.stringify(id.slice(0, MAX_ID_CHARS))}`);
 }

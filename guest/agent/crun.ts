@@ -16,6 +16,7 @@ const MAX_MESSAGE_CHARS = 2048;
 const SIGKILL = 9;
 const ENVIRONMENT = ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
 
+/** Names begin with a dot, which no container id does: bundles lie beside them. */
 let serial = 0;
 
 /**
@@ -38,7 +39,7 @@ export async function crunProcess(
   terminal: boolean,
   build: (pidFile: string, extra: readonly string[]) => string[],
 ): Promise<{ pid: number; stdio: Stdio }> {
-  const pidFile = `${options.runDir}/pid-${++serial}`;
+  const pidFile = `${options.runDir}/.pid-${++serial}`;
   try {
     const stdio = terminal
       ? await withConsole(sys, loop, options, (socket) =>
@@ -63,7 +64,7 @@ async function call(
   args: readonly string[],
   stdio: readonly [number, number, number],
 ): Promise<void> {
-  const log = `${options.runDir}/crun-${++serial}.log`;
+  const log = `${options.runDir}/.crun-${++serial}.log`;
   const common = ['--cgroup-manager=cgroupfs', '--root', options.crunRoot, '--log', log, '--log-format', 'json'];
   try {
     const pid = sys.spawn({ argv: [options.crun, ...common, ...args], env: ENVIRONMENT, stdio });
@@ -130,7 +131,7 @@ async function withConsole(
   options: ContainerOptions,
   run: (socket: string) => Promise<void>,
 ): Promise<Stdio> {
-  const path = `${options.runDir}/tty-${++serial}.sock`;
+  const path = `${options.runDir}/.tty-${++serial}.sock`;
   const console = receiver(sys, loop, path);
   try {
     await run(path);

@@ -30,7 +30,7 @@ export async function execProcess(guest: Guest, container: Container, request: E
   // crun would join the frozen cgroup of a paused container and stop there.
   container.require('exec', 'running');
   const release = container.reserveExec(id);
-  const file = `${options.runDir}/process-${++serial}.json`;
+  const file = `${options.runDir}/.process-${++serial}.json`;
   try {
     const user = request.string_user && resolveUser(guest, container, request.string_user);
     const spec = inherit(user ? { ...process, User: user } : process, container.spec.Process);

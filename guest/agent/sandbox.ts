@@ -6,7 +6,8 @@ import type {
   RemoveContainerRequest,
 } from '../../host/proto/messages/agent.ts';
 import type { Hooks } from '../../host/proto/messages/oci.ts';
-import { Container, checkContainerId } from './container.ts';
+import { Container } from './container.ts';
+import { checkContainerId } from './container-id.ts';
 import { AgentError, reasonOf } from './error.ts';
 import { attempt, exists, list, mkdirs } from './files.ts';
 import { checkPath, MS_BIND, MS_RDONLY, MS_REMOUNT, unmount } from './mount.ts';
