@@ -118,7 +118,11 @@ function parseFile(file: string, parse: (text: string) => Table): Table {
   try {
     return parse(text);
   } catch (thrown) {
-    throw new KataError('invalid_argument', `configuration ${file} is no valid TOML: ${reasonOf(thrown)}`, {
+    const { line } = thrown as { line?: unknown };
+    const where = typeof line === 'number' ? `, line ${line}` : '';
+    // The parser's first line says what; the others draw a picture.
+    const what = reasonOf(thrown).split('\n')[0];
+    throw new KataError('invalid_argument', `configuration ${file}${where} is no valid TOML: ${what}`, {
       cause: thrown,
     });
   }

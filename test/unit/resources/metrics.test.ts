@@ -1,0 +1,136 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { decode, encode } from '../../../host/proto/codec.ts';
+import { StatsContainerResponse } from '../../../host/proto/messages/agent.ts';
+import { Metrics as MetricsV1 } from '../../../host/proto/messages/cgroups_v1.ts';
+import { Metrics as MetricsV2 } from '../../../host/proto/messages/cgroups_v2.ts';
+import { MAX_ENTRIES, metricsOf } from '../../../host/resources/metrics.ts';
+import { sizeOf } from '../../../host/resources/sizing.ts';
+
+const test = suite('metrics');
+
+const DISK = { major: 254, minor: 0 };
+/** As a guest with cgroup v2 answers. */
+const GUEST = {
+  cgroup_stats: {
+    cpu_stats: {
+      cpu_usage: {
+        total_usage: 9_007_199_254_740_993n,
+        usage_in_kernelmode: 2000,
+        usage_in_usermode: 5000,
+        percpu_usage: [7000],
+      },
+      throttling_data: { periods: 1, throttled_periods: 2, throttled_time: 3000 },
+    },
+    memory_stats: {
+      cache: 11,
+      usage: { usage: 100, max_usage: 200, failcnt: 1, limit: 18446744073709551615n },
+      swap_usage: { usage: 5, max_usage: 6, failcnt: 0, limit: 7 },
+      stats: { anon: 40, file: 11, inactive_file: 9, pgfault: 3, file_mapped: 4, slab: 2, __proto__: 1 },
+    },
+    pids_stats: { current: 3, limit: 10 },
+    blkio_stats: {
+      io_service_bytes_recursive: [
+        { ...DISK, op: 'Read', value: 1000 },
+        { ...DISK, op: 'write', value: 2000 },
+        { major: 8, minor: 1, op: 'read', value: 5 },
+      ],
+      io_serviced_recursive: [{ ...DISK, op: 'rios', value: 3 }],
+    },
+    hugetlb_stats: { '2MB': { usage: 1, max_usage: 2, failcnt: 3 } },
+  },
+  network_stats: [{ name: 'eth0', rx_bytes: 1, tx_bytes: 2 }],
+};
+
+function answer(guest: Parameters<typeof encode<StatsContainerResponse>>[1] = GUEST): StatsContainerResponse {
+  return decode(StatsContainerResponse, encode(StatsContainerResponse, guest));
+}
+
+test('cgroup v1 of the host', () => {
+  const { type, metrics } = metricsOf(answer(), false);
+  assert.is(type.name, 'io.containerd.cgroups.v1.Metrics');
+  const out = decode(MetricsV1, encode(type, metrics));
+  assert.is(out.cpu?.usage?.total, 9_007_199_254_740_993n);
+  assert.equal([out.cpu?.usage?.kernel, out.cpu?.usage?.user], [2000, 5000]);
+  assert.equal(out.cpu?.throttling, { periods: 1, throttled_periods: 2, throttled_time: 3000 });
+  assert.equal(out.memory?.usage, { limit: 18446744073709551615n, usage: 100, max: 200, failcnt: 1 });
+  assert.equal(
+    [out.memory?.rss, out.memory?.cache, out.memory?.total_inactive_file, out.memory?.mapped_file],
+    [40, 11, 9, 4],
+  );
+  assert.equal(out.pids, { current: 3, limit: 10 });
+  assert.equal(out.hugetlb, [{ usage: 1, max: 2, failcnt: 3, pagesize: '2MB' }]);
+  assert.is(out.blkio?.io_service_bytes_recursive.length, 3);
+  assert.is(out.network[0]?.name, 'eth0');
+});
+
+test('cgroup v2 of the host: user is user and system is system', () => {
+  const { type, metrics } = metricsOf(answer(), true);
+  assert.is(type.name, 'io.containerd.cgroups.v2.Metrics');
+  const out = decode(MetricsV2, encode(type, metrics));
+  assert.equal([out.cpu?.user_usec, out.cpu?.system_usec, out.cpu?.throttled_usec], [5, 2, 3]);
+  assert.is(out.cpu?.usage_usec, 9_007_199_254_740);
+  assert.equal([out.memory?.anon, out.memory?.file, out.memory?.inactive_file, out.memory?.slab], [40, 11, 9, 2]);
+  assert.equal([out.memory?.usage, out.memory?.swap_usage, out.memory?.swap_limit], [100, 5, 7]);
+  assert.equal(out.io?.usage, [
+    { ...DISK, rbytes: 1000, wbytes: 2000, rios: 3, wios: 0 },
+    { major: 8, minor: 1, rbytes: 5, wbytes: 0, rios: 0, wios: 0 },
+  ]);
+  assert.equal(out.network[0]?.tx_bytes, 2);
+});
+
+test('with a hierarchy the totals count', () => {
+  const stats = { rss: 1, total_rss: 2, total_cache: 3 };
+  const guest = { cgroup_stats: { memory_stats: { use_hierarchy: true, cache: 9, stats } } };
+  const { type, metrics } = metricsOf(answer(guest), false);
+  const out = decode(MetricsV1, encode(type, metrics));
+  assert.equal([out.memory?.rss, out.memory?.cache], [2, 3]);
+});
+
+test('an empty answer, and one with too much in it', () => {
+  for (const v2 of [false, true]) {
+    const { type, metrics } = metricsOf(answer({}), v2);
+    assert.is(encode(type, metrics).length, 0);
+    const network_stats = Array.from({ length: MAX_ENTRIES + 1 }, (_, index) => ({ name: `e${index}` }));
+    const much = metricsOf(answer({ network_stats }), v2);
+    assert.is(
+      decode(MetricsV1, encode(MetricsV1, { network: (much.metrics as { network: [] }).network })).network.length,
+      MAX_ENTRIES,
+    );
+  }
+});
+
+test.run();
+
+const sizing = suite('sizing');
+const DEFAULTS = { vcpus: 1, maxVcpus: 4, memoryMib: 256, overheadVcpus: 0, overheadMemoryMib: 128 };
+const NOTHING = { memoryLimit: 0, cpuQuota: 0, cpuPeriod: 0, cpuShares: 0 };
+const MIB = 1024 * 1024;
+
+sizing('a container by itself: its limits and the overhead, but never less than the defaults', () => {
+  const size = (resources: Partial<typeof NOTHING>) =>
+    sizeOf({ containerType: 'single_container', annotations: {}, resources: { ...NOTHING, ...resources } }, DEFAULTS);
+  assert.equal(size({}), { vcpus: 1, memoryMib: 256 });
+  assert.equal(size({ memoryLimit: 512 * MIB, cpuQuota: 150_000, cpuPeriod: 100_000 }), { vcpus: 2, memoryMib: 640 });
+  assert.equal(size({ memoryLimit: 16 * MIB }), { vcpus: 1, memoryMib: 256 });
+  assert.equal(size({ memoryLimit: 2 ** 62, cpuQuota: -1, cpuPeriod: 1 }), { vcpus: 1, memoryMib: 256 });
+  assert.equal(size({ cpuQuota: 900_000, cpuPeriod: 100_000 }), { vcpus: 4, memoryMib: 256 });
+});
+
+sizing("a pod: CRI's sums", () => {
+  const size = (annotations: Record<string, string>) =>
+    sizeOf({ containerType: 'pod_sandbox', annotations, resources: { ...NOTHING, memoryLimit: 999 * MIB } }, DEFAULTS);
+  const prefix = 'io.kubernetes.cri.sandbox-';
+  assert.equal(
+    size({
+      [`${prefix}cpu-quota`]: '200000',
+      [`${prefix}cpu-period`]: '100000',
+      [`${prefix}memory`]: String(300 * MIB),
+    }),
+    { vcpus: 2, memoryMib: 428 },
+  );
+  assert.equal(size({ [`${prefix}cpu-quota`]: '-1', [`${prefix}cpu-shares`]: '2049' }), { vcpus: 3, memoryMib: 256 });
+  assert.equal(size({ [`${prefix}memory`]: '1e9', [`${prefix}cpu-quota`]: 'NaN' }), { vcpus: 1, memoryMib: 256 });
+});
+
+sizing.run();
