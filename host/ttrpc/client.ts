@@ -19,6 +19,7 @@ import {
 } from '../../assembly/layout.ts';
 import { KataError, reasonOf } from '../error.ts';
 import { decode, encode, type Init, type MessageType } from '../proto/codec.ts';
+import { copyOf } from './copy.ts';
 import { FRAME_OVERHEAD_BYTES, FrameQueue } from './frame-queue.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { FrameScanner } from './frames.ts';
@@ -113,7 +114,7 @@ export class TtrpcClient implements Client {
     options: CallOptions = {},
   ): Promise<Res> {
     // A copy: `bytes` fields of the result are views of it and may be kept.
-    const read = (payload: Uint8Array): Res => decode(method[1], payload.slice());
+    const read = (payload: Uint8Array): Res => decode(method[1], copyOf(payload, 0, payload.length));
     return this.callView(serviceName, methodName, method[0], request, read, options);
   }
 

@@ -20,6 +20,7 @@ import { KataError, reasonOf } from '../error.ts';
 import { decode, encode } from '../proto/codec.ts';
 import { Request } from '../proto/messages/ttrpc.ts';
 import { ServerCall } from './call.ts';
+import { copyOf } from './copy.ts';
 import type { Dispatch, Served } from './dispatch.ts';
 import { FRAME_OVERHEAD_BYTES, FrameQueue } from './frame-queue.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -116,7 +117,7 @@ export class ServerConnection {
       throw new KataError('resource_exhausted', `${MAX_CALLS} calls are under way on this connection: wait for one`);
     const payload = records[record + RECORD_PAYLOAD] as number;
     // A copy: the handler keeps `bytes` fields while the window takes the next read.
-    const copy = bytes.slice(payload, payload + (records[record + RECORD_PAYLOAD_LENGTH] as number));
+    const copy = copyOf(bytes, payload, payload + (records[record + RECORD_PAYLOAD_LENGTH] as number));
     const request = decoded(() => decode(served.request, copy));
     const call = new ServerCall(stream, metadataOf(scanner, record), timeoutOf(records, record), this.#onDeadline);
     this.#calls.add(call);
