@@ -9,6 +9,7 @@ export const COMMA: i32 = 0x2c;
 export const COLON: i32 = 0x3a;
 export const OPEN_BRACKET: i32 = 0x5b;
 export const CLOSE_BRACKET: i32 = 0x5d;
+export const LETTER_N: i32 = 0x6e;
 export const OPEN_BRACE: i32 = 0x7b;
 export const CLOSE_BRACE: i32 = 0x7d;
 

@@ -2,6 +2,10 @@
 import { at, end, fail, moveTo } from './cursor';
 import { BAD_NUMBER } from './errors';
 
+/** The greatest number of 64 bits without its last digit, and that digit. */
+const MOST_TENTHS: u64 = u64.MAX_VALUE / 10;
+const MOST_ONES: u64 = u64.MAX_VALUE % 10;
+
 // The last number scanned.
 let numberMagnitude: u64 = 0;
 let numberIsNegative: bool = false;
@@ -63,6 +67,6 @@ function scanDigits(counts: bool): bool {
 }
 
 function addDigit(digit: u64): void {
-  if (numberMagnitude > (u64.MAX_VALUE - digit) / 10) numberOverflows = true;
+  if (numberMagnitude > MOST_TENTHS || (numberMagnitude === MOST_TENTHS && digit > MOST_ONES)) numberOverflows = true;
   else numberMagnitude = numberMagnitude * 10 + digit;
 }

@@ -8,6 +8,9 @@ const LETTER_U: i32 = 0x75;
 /** U+FFFD, which stands for half a surrogate pair. */
 const REPLACEMENT: u32 = 0xfffd;
 
+/** Longest text that is copied without memory.copy, bytes. */
+const SHORT_TEXT: usize = 128;
+
 // The last string scanned: its bytes between the quotes, its length once unescaped.
 let stringStart: usize = 0;
 let stringEnd: usize = 0;
@@ -62,11 +65,21 @@ export function scanString(): bool {
   return true;
 }
 
-/** Writes the last string unescaped. The caller has room for `lengthOfString()` bytes. */
-export function copyString(to: usize): void {
+/** Address of the last string unescaped: in place, or in `scratch`, where the caller has room for `lengthOfString()` bytes. */
+export function textAddress(scratch: usize): usize {
+  if (stringEnd - stringStart === stringLength) return stringStart;
+  copyString(scratch, stringLength);
+  return scratch;
+}
+
+/**
+ * Writes the last string unescaped.
+ * @param room bytes that may be written at `to`, at least `lengthOfString()`
+ */
+export function copyString(to: usize, room: usize): void {
   const raw = stringEnd - stringStart;
   if (raw === stringLength) {
-    memory.copy(to, stringStart, raw);
+    copyText(to, raw, room);
     return;
   }
   let p = stringStart;
@@ -82,6 +95,15 @@ export function copyString(to: usize): void {
     q = writeUtf8(q, codeOf(p, length));
     p += length;
   }
+}
+
+/** Short texts, which most are, by sixteens: memory.copy is a call out of WASM. */
+function copyText(to: usize, length: usize, room: usize): void {
+  if (length > SHORT_TEXT || room < length + 16 || end - stringStart < length + 16) {
+    memory.copy(to, stringStart, length);
+    return;
+  }
+  for (let i: usize = 0; i < length; i += 16) v128.store(to + i, v128.load(stringStart + i));
 }
 
 /** The next byte from `from` that is not plain text: quote, backslash, control character, not ASCII; or near the end. */

@@ -1,9 +1,13 @@
 /**
  * OCI JSON to the agent protocol's protobuf, in one pass from input to output, driven by ./tables.
  *
- * A key that occurs twice counts once: the last value replaces what was written before, whatever its type.
- * `null` is an absent field, an empty string in a map, an empty element in a list (as Go's decoder reads it).
- * Unknown keys are skipped, their values checked. Keys are compared with their case.
+ * The document must be JSON to its last byte, in UTF-8. Where JSON leaves a choice:
+ * - A key that occurs twice counts once: the last value replaces the others, it is not merged with them.
+ * - `null` is an absent field, an empty string in a map, an empty element in a list (as Go's decoder reads it).
+ * - Unknown keys are skipped, their values checked. Keys are compared with their case.
+ * - Half a surrogate pair becomes U+FFFD. U+0000 is refused in what is carried over.
+ * - Numbers are whole and within their field's range; 1.0 and 1e3 are refused (as Go's decoder does).
+ * - Every message occurs once in the output: the decoder of Kata's agent does not merge a second occurrence.
  */
 
 import {
@@ -16,6 +20,7 @@ import {
   failure,
   failureOffset,
   isNumberStart,
+  LETTER_N,
   OPEN_BRACE,
   OPEN_BRACKET,
   open,
@@ -45,7 +50,7 @@ import {
 import { MAX_INPUT } from './limits';
 import { isNegative, isWhole, magnitude, overflows, scanNumber } from './number';
 import { skipValue } from './skip';
-import { copyString, hasNul, lengthOfString, scanString, takeKey } from './string';
+import { hasNul, lengthOfString, scanString, takeKey, textAddress } from './string';
 import { FIELDS, MAX_NESTING, MESSAGE_COUNT, MESSAGES, NAMES } from './tables';
 import { closeLength, openOutput, remove, writeByte, writeString, writeVarint, written } from './wire';
 
@@ -121,7 +126,7 @@ export function ociErrorOffset(): u32 {
 /** The object that is next. */
 function writeMessage(type: i32, level: i32): bool {
   const frame = frames + <usize>level * FRAME_BYTES;
-  memory.fill(frame, 0, FRAME_BYTES);
+  for (let slot = frame; slot < frame + FRAME_BYTES; slot += 16) v128.store(slot, i32x4.splat(0));
   take(OPEN_BRACE, EXPECTED_OBJECT);
   if (takeIf(CLOSE_BRACE)) return true;
   while (true) {
@@ -138,11 +143,11 @@ function writeMessage(type: i32, level: i32): bool {
 function fieldOf(type: i32): usize {
   const length = lengthOfString();
   if (length === 0 || length > MAX_KEY) return 0;
-  copyString(key);
+  const text = textAddress(key);
   let row = FIELDS + <usize>load<u8>(MESSAGES + type * 2) * FIELD_BYTES;
   const last = row + <usize>load<u8>(MESSAGES + type * 2, 1) * FIELD_BYTES;
   for (; row < last; row += FIELD_BYTES) {
-    if (<usize>load<u8>(row) === length && memory.compare(NAMES + load<u16>(row, 4), key, length) === 0) return row;
+    if (<usize>load<u8>(row) === length && memory.compare(NAMES + load<u16>(row, 4), text, length) === 0) return row;
   }
   return 0;
 }
@@ -151,8 +156,7 @@ function fieldOf(type: i32): usize {
 function writeMember(field: usize, frame: usize, level: i32): bool {
   const slot = frame + <usize>load<u8>(field, 1) * 8;
   if (load<u32>(slot, 4) !== 0) forget(slot, frame);
-  peek();
-  if (takeNull()) return true;
+  if (peek() === LETTER_N && takeNull()) return true;
   const from = written();
   if (!writeValue(field, level)) return false;
   store<u32>(slot, <u32>from);
@@ -257,8 +261,7 @@ function writeList(field: usize, level: i32): bool {
 }
 
 function writeElement(field: usize, kind: u32, level: i32): bool {
-  peek();
-  if (takeNull()) {
+  if (peek() === LETTER_N && takeNull()) {
     return kind === KIND_UINT32 ? writeByte(0) : writeByte(tagOf(field, kind)) && writeByte(0);
   }
   if (kind === KIND_STRING) return takeText() && writeText(tagOf(field, kind));
@@ -286,7 +289,6 @@ function writeEntry(): bool {
   const badKey = hasNul();
   if (!(writeText(0x0a) && take(COLON, EXPECTED_COLON))) return false;
   if (badKey) return fail(NUL_CHARACTER, from);
-  peek();
-  if (takeNull()) return writeByte(0x12) && writeByte(0);
+  if (peek() === LETTER_N && takeNull()) return writeByte(0x12) && writeByte(0);
   return takeText() && writeText(0x12);
 }

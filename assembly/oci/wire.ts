@@ -26,6 +26,7 @@ export function writeByte(byte: u32): bool {
 }
 
 export function writeVarint(value: u64): bool {
+  if (value < 0x80) return writeByte(<u32>value);
   if (limit - to < varintLength(value)) return full();
   putVarint(value);
   return true;
@@ -36,7 +37,7 @@ export function writeString(): bool {
   const length = lengthOfString();
   if (!writeVarint(length)) return false;
   if (limit - to < length) return full();
-  copyString(to);
+  copyString(to, limit - to);
   to += length;
   return true;
 }
@@ -73,7 +74,7 @@ function putVarint(value: u64): void {
   store<u8>(to++, <u8>rest);
 }
 
-/** 1 to 10. */
+/** 1 to 10: seven bits a byte. The division by 7 is one by 64/9, exact for up to 64 bits. */
 function varintLength(value: u64): usize {
-  return <usize>((70 - clz(value | 1)) / 7);
+  return <usize>(((63 - clz(value | 1)) * 9 + 73) >> 6);
 }

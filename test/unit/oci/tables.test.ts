@@ -12,7 +12,8 @@ tables('are what the generator makes of oci.proto', async () => {
   const { generate } = (await import(GENERATOR)) as { generate: () => Map<string, string> };
   const files = generate();
   assert.is(files.size, 2);
-  for (const [path, text] of files) assert.is(readFileSync(path, 'utf8'), text, `${path}: run npm run proto`);
+  for (const [path, text] of files)
+    assert.is(readFileSync(path, 'utf8'), text, `${path}: run node proto/generate-oci-tables.mjs`);
 });
 
 tables('know the names that differ from the protocol by more than their first letter', () => {

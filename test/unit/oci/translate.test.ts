@@ -1,9 +1,14 @@
 import { deepStrictEqual } from 'node:assert';
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { OCI_OUTPUT_BASE } from '../../../assembly/layout.ts';
+import { EXPECTED_VALUE } from '../../../assembly/oci/errors.ts';
+import type { KataError } from '../../../host/error.ts';
 import type { Document } from '../../../host/oci/fault.ts';
-import { translateProcess, translateResources, translateSpec } from '../../../host/oci/translate.ts';
+import { translate, translateProcess, translateResources, translateSpec } from '../../../host/oci/translate.ts';
+import type { OciExports } from '../../../host/oci/translate-wasm.ts';
 import { BUILDS } from './builds.ts';
 import { oracle, oracleType, reading } from './oracle.ts';
 
@@ -182,6 +187,32 @@ documents('10 000 mounts and 5 000 seccomp rules', () => {
     args: [{ index: i % 6, value: i, op: 'SCMP_CMP_EQ' }],
   }));
   agrees('Spec', JSON.stringify({ mounts, linux: { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', syscalls } } }));
+});
+
+documents('without WebAssembly the JavaScript twin translates', () => {
+  const module = new URL('../../../host/oci/translate.ts', import.meta.url).href;
+  const program = `
+    const { translateSpec } = await import(${JSON.stringify(module)});
+    delete globalThis.WebAssembly;
+    process.stdout.write(translateSpec(Buffer.from('{"hostname":"twin"}')));
+  `;
+  const child = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+    encoding: 'utf8',
+  });
+  assert.is(child.stdout, '"\u0004twin', child.stderr);
+});
+
+documents('a WASM core that refuses what its twin translates is a fault of ours', () => {
+  const broken: OciExports = {
+    memory: { buffer: new ArrayBuffer(OCI_OUTPUT_BASE) },
+    ociTranslate: () => -1,
+    ociError: () => EXPECTED_VALUE,
+    ociErrorOffset: () => 1,
+  };
+  assert.throws(
+    () => translate(broken, 'Spec', Buffer.from('{}')),
+    (thrown: KataError) => thrown.code === 'internal' && thrown.message.includes('fault 1 at byte 1'),
+  );
 });
 
 documents.run();
