@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type CommandOptions, type Finished, finish, succeed } from './command.ts';
 import { containerdConfig } from './containerd-config.ts';
 import type { ContainerdPrograms } from './containerd-packages.ts';
-import { leftovers, mountPoints, type Snapshot, snapshot, sweep } from './leftovers.ts';
+import { FIFO_DIRECTORY, leftovers, mountPoints, type Snapshot, snapshot, sweep } from './leftovers.ts';
 import { kill, markedProcesses, readProcess } from './processes.ts';
 
 /** Milliseconds for the daemon to answer, and to end after SIGTERM. */
@@ -50,6 +50,8 @@ export interface Containerd {
   spawnCtr(args: readonly string[], stdio: StdioOptions): ChildProcess;
   /** `ctr`'s command line, for a program that starts it. */
   ctrCommand(args: readonly string[]): string[];
+  /** Flags of `ctr run` and `ctr task exec` by which their FIFOs are known to be of this daemon. */
+  readonly fifoFlags: readonly string[];
   /** The environment in which `ctr` runs. */
   readonly env: Readonly<Record<string, string>>;
   /** The daemon's log up to now, lines of shims included. */
@@ -87,6 +89,7 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
 class PrivateContainerd implements Containerd {
   readonly address: string;
   readonly env: Record<string, string>;
+  readonly fifoFlags: readonly string[];
   before: Snapshot;
   version = '';
   #child: ChildProcess | undefined;
@@ -96,6 +99,7 @@ class PrivateContainerd implements Containerd {
     readonly options: ContainerdOptions,
   ) {
     this.address = `${directory}/c.sock`;
+    this.fifoFlags = ['--fifo-dir', `${directory}/${FIFO_DIRECTORY}`];
     const { bin, runcBin } = options.programs;
     this.env = {
       HOME: '/root',

@@ -8,6 +8,8 @@ import { markedProcesses, processes } from './processes.ts';
 
 /** Directories where every new file, socket, FIFO and directory counts. */
 const WATCHED = ['/run', '/dev/shm'];
+/** Where `ctr` makes the FIFOs of this containerd, below its directory. */
+export const FIFO_DIRECTORY = 'fifo';
 const CGROUPS = '/sys/fs/cgroup';
 /** Levels below a watched directory that are looked at. */
 const DEPTH = 6;
@@ -18,7 +20,9 @@ const COMMAND_LENGTH = 300;
 
 /** Directories which containerd, its clients and runc make once and keep for good. */
 const KEPT = [
-  /^\/run\/containerd(\/s|\/fifo|\/runc(\/[^/]+)?)?$/,
+  /^\/run\/containerd(\/s|\/runc(\/[^/]+)?)?$/,
+  // Clients of every containerd of the machine share it; ours are told to use FIFO_DIRECTORY.
+  /^\/run\/containerd\/fifo(\/.*)?$/,
   /^\/run\/kata-containers$/,
   /^\/run\/user(\/.*)?$/,
   /^\/run\/lock(\/.*)?$/,
@@ -44,7 +48,7 @@ export interface Leftover {
  */
 export function snapshot(mark: string): Snapshot {
   return {
-    files: new Set(WATCHED.flatMap((directory) => walk(directory, DEPTH, false))),
+    files: new Set([...WATCHED, `${mark}/${FIFO_DIRECTORY}`].flatMap((directory) => walk(directory, DEPTH, false))),
     mounts: new Set(mountPoints()),
     cgroups: new Set(walk(CGROUPS, DEPTH, true)),
     processes: new Set(markedProcesses(mark).map((process) => `${process.pid}:${process.startTime}`)),

@@ -63,7 +63,7 @@ async function containerdReady() {
 
 /** Runs `uname -r` in a container. @returns the exit code of this program */
 async function show(containerd: Containerd): Promise<number> {
-  const args = ['run', '--rm', '--runtime', RUNTIME, IMAGE_NAME, ID, 'uname', '-r'];
+  const args = ['run', '--rm', ...containerd.fifoFlags, '--runtime', RUNTIME, IMAGE_NAME, ID, 'uname', '-r'];
   const done = await containerd.ctr(args, { timeoutMs: RUN_TIMEOUT_MS });
   if (interruptedBy > 0) return 128 + interruptedBy;
   if (done.code !== 0) {
@@ -79,7 +79,7 @@ async function show(containerd: Containerd): Promise<number> {
 /** Runs a command with this program's stdin, stdout and stderr. @returns its exit code */
 async function run(containerd: Containerd, argv: readonly string[]): Promise<number> {
   const terminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
-  const flags = ['--rm', ...(terminal ? ['--tty'] : []), '--runtime', RUNTIME];
+  const flags = ['--rm', ...containerd.fifoFlags, ...(terminal ? ['--tty'] : []), '--runtime', RUNTIME];
   const child = containerd.spawnCtr(
     ['run', ...flags, IMAGE_NAME, ID, ...argv],
     [terminal ? 'inherit' : 'pipe', 'inherit', 'inherit'],

@@ -73,11 +73,24 @@ export class Containers {
 
   /** `ctr task exec` to its end. */
   exec(id: string, command: readonly string[], options: RunOptions = {}): Promise<Finished> {
-    const flags = ['--exec-id', options.id ?? this.newId(), ...(options.flags ?? [])];
+    const flags = ['--exec-id', options.id ?? this.newId(), ...this.daemon.fifoFlags, ...(options.flags ?? [])];
     return this.daemon.ctr([...namespaceFlags(options.namespace), 'task', 'exec', ...flags, id, ...command], {
       timeoutMs: PATIENCE_MS,
       ...options,
     });
+  }
+
+  /** As `exec`, but returns once the process has said `ready`, which it must; fails if it ends before. */
+  async backgroundExec(id: string, script: string, options: RunOptions = {}): Promise<Background> {
+    const execId = options.id ?? this.newId();
+    let ready = false;
+    const onStdout = (chunk: Buffer) => {
+      ready ||= chunk.toString().includes('ready');
+    };
+    const finished = this.exec(id, ['sh', '-c', `echo ready; ${script}`], { ...options, id: execId, onStdout });
+    await Promise.race([finished, until(`exec ${execId} is ready`, () => ready)]);
+    if (!ready) throw new Error(`ended early: ${describe(await finished)}`);
+    return { id: execId, finished };
   }
 
   /** `ctr task ARGS`, which must succeed. @returns stdout */
@@ -112,7 +125,14 @@ export class Containers {
 
   /** `ctr run`'s arguments. */
   runArgs(flags: readonly string[], command: readonly string[], options: RunOptions = {}): string[] {
-    const head = [...namespaceFlags(options.namespace), 'run', '--runtime', this.runtime, ...flags];
+    const head = [
+      ...namespaceFlags(options.namespace),
+      'run',
+      '--runtime',
+      this.runtime,
+      ...this.daemon.fifoFlags,
+      ...flags,
+    ];
     return [...head, options.image ?? IMAGE_NAME, options.id ?? this.newId(), ...command];
   }
 

@@ -21,10 +21,9 @@ eachContainerd('crashes', (test) => {
 
     test('QEMU killed under an exec: that ends too', async ({ containers, daemon }) => {
       const { id, finished } = await containers.background(['sleep', '4000']);
-      const exec = containers.exec(id, ['sh', '-c', 'echo here; sleep 4000']);
-      await until('the exec runs', async () => (await containers.task(['ps', id])).trim().split('\n').length > 1);
+      const exec = await containers.backgroundExec(id, 'exec sleep 4000');
       killOne(daemon.directory, /qemu-system/);
-      assert.is.not((await exec).code, 0);
+      assert.is.not((await exec.finished).code, 0);
       assert.is((await finished).code, 137);
     });
   }

@@ -1,7 +1,6 @@
 /** Processes beside the container's first: one container serves all tests. */
 import * as assert from 'uvu/assert';
 import { eachContainerd } from '../harness/containerd.ts';
-import { until } from '../harness/containers.ts';
 import { inTerminal } from '../harness/terminal.ts';
 
 const AT_ONCE = 20;
@@ -49,13 +48,9 @@ eachContainerd('ctr task exec', (test) => {
     ['SIGKILL', 137],
   ] as const) {
     test(`ends by ${signal} with ${code}`, async ({ containers }) => {
-      const execId = containers.newId();
-      const done = containers.exec(id, ['sleep', '5000'], { id: execId });
-      await until('the exec runs', async () => {
-        const kill = await containers.daemon.ctr(['task', 'kill', '--signal', signal, '--exec-id', execId, id]);
-        return kill.code === 0;
-      });
-      assert.is((await done).code, code);
+      const exec = await containers.backgroundExec(id, 'exec sleep 5000');
+      await containers.task(['kill', '--signal', signal, '--exec-id', exec.id, id]);
+      assert.is((await exec.finished).code, code);
     });
   }
 
@@ -73,14 +68,12 @@ eachContainerd('ctr task exec', (test) => {
   });
 
   test('an exec id may not be used twice at a time', async ({ containers }) => {
-    const execId = containers.newId();
-    const first = containers.exec(id, ['sh', '-c', 'echo here; exec sleep 5000'], { id: execId });
-    await until('the exec runs', async () => (await containers.task(['ps', id])).trim().split('\n').length > 2);
-    const second = await containers.exec(id, ['true'], { id: execId });
+    const first = await containers.backgroundExec(id, 'exec sleep 5000');
+    const second = await containers.exec(id, ['true'], { id: first.id });
     assert.is.not(second.code, 0);
     assert.match(second.stderr, /already exists|exist/);
-    await containers.task(['kill', '--signal', 'SIGKILL', '--exec-id', execId, id]);
-    assert.is((await first).code, 137);
+    await containers.task(['kill', '--signal', 'SIGKILL', '--exec-id', first.id, id]);
+    assert.is((await first.finished).code, 137);
   });
 
   test('the container is still the one it was', async ({ containers }) => {
