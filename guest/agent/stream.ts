@@ -42,8 +42,9 @@ export class OutputStream {
   private readonly pending: PendingRead[] = [];
   private unwatch: (() => void) | undefined;
   private closed = false;
-  /** sys.now() from which on an empty pipe counts as ended. */
-  private deadline = Number.POSITIVE_INFINITY;
+  private processGone = false;
+  /** DRAIN_MS after the process: an empty pipe counts as ended. */
+  private late = false;
   private bytesSinceEnd = 0;
 
   constructor(
@@ -75,8 +76,11 @@ export class OutputStream {
   /** The process is gone: what it wrote is still read, what its children write only for DRAIN_MS. */
   processEnded(): void {
     if (this.closed) return;
-    this.deadline = this.sys.now() + DRAIN_MS;
-    this.loop.sleep(DRAIN_MS).then(() => this.pump());
+    this.processGone = true;
+    this.loop.sleep(DRAIN_MS).then(() => {
+      this.late = true;
+      this.pump();
+    });
   }
 
   /** Ends the stream; waiting reads get the end of file. */
@@ -120,12 +124,11 @@ export class OutputStream {
 
   /** null: nothing yet. */
   private next(bytes: number): Uint8Array | null {
-    const late = this.sys.now() >= this.deadline;
     // All the process itself had left behind fits one pipe; a child that never stops writing does not keep it open.
-    if (late && this.bytesSinceEnd >= MAX_READ_BYTES) return EMPTY;
+    if (this.late && this.bytesSinceEnd >= MAX_READ_BYTES) return EMPTY;
     const data = this.sys.read(this.shared.fd, bytes);
-    if (data === null) return late ? EMPTY : null;
-    if (this.deadline !== Number.POSITIVE_INFINITY) this.bytesSinceEnd += data.length;
+    if (data === null) return this.late ? EMPTY : null;
+    if (this.processGone) this.bytesSinceEnd += data.length;
     return data;
   }
 
