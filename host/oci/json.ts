@@ -33,8 +33,6 @@ const BACKSLASH = 0x5c;
 
 const SIMPLE_ESCAPES = '"\\/bfnrt';
 
-const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
-
 /** A number as it stands: its digits with sign, exact; `whole` is false where it has a fraction or exponent. */
 export interface JsonNumber {
   readonly text: string;
@@ -49,7 +47,11 @@ export class JsonScanner {
   /** Keys and indexes around `at`. */
   readonly path: (string | number)[] = [];
 
-  constructor(private readonly json: Uint8Array) {}
+  private readonly json: Buffer;
+
+  constructor(json: Uint8Array) {
+    this.json = Buffer.from(json.buffer, json.byteOffset, json.byteLength);
+  }
 
   fail(code: number, offset = this.at): never {
     throw new Fault(code, offset, this.path);
@@ -131,6 +133,7 @@ export class JsonScanner {
     const { json } = this;
     const start = this.at;
     let escaped = false;
+    let ascii = true;
     let p = start + 1;
     for (;;) {
       const byte = json[p];
@@ -141,12 +144,16 @@ export class JsonScanner {
         p += this.escapeLength(p) || this.fail(BAD_ESCAPE, p);
       } else if (byte < 0x20) {
         this.fail(CONTROL_CHARACTER, p);
+      } else if (byte < 0x80) {
+        p++;
       } else {
-        p += byte < 0x80 ? 1 : this.sequenceLength(p) || this.fail(BAD_UTF8, p);
+        ascii = false;
+        p += this.sequenceLength(p) || this.fail(BAD_UTF8, p);
       }
     }
     this.at = p + 1;
-    return escaped ? (JSON.parse(`"${this.text(start + 1, p)}"`) as string) : this.text(start + 1, p);
+    const text = json.toString(ascii ? 'latin1' : 'utf8', start + 1, p);
+    return escaped ? (JSON.parse(`"${text}"`) as string) : text;
   }
 
   takeNumber(): JsonNumber {
@@ -163,7 +170,7 @@ export class JsonScanner {
       if (!this.takeByte(0x2b)) this.takeByte(MINUS);
       if (!this.takeDigits()) this.fail(BAD_NUMBER, start);
     }
-    return { text: this.text(start, this.at), whole };
+    return { text: this.json.toString('latin1', start, this.at), whole };
   }
 
   /**
@@ -179,11 +186,6 @@ export class JsonScanner {
       else this.elements(() => this.skipValue(depth + 1));
     } else if (isNumberStart(byte)) this.takeNumber();
     else if (!this.takeWord('true') && !this.takeWord('false') && !this.takeWord('null')) this.fail(EXPECTED_VALUE);
-  }
-
-  /** The text of bytes that are known to be UTF-8. */
-  private text(start: number, end: number): string {
-    return textDecoder.decode(this.json.subarray(start, end));
   }
 
   private takeByte(byte: number): boolean {
