@@ -4,9 +4,9 @@
  */
 import type { Socket } from 'node:net';
 import { OUTPUT_BYTES } from '../../assembly/layout.ts';
-import { core } from '../core/core.ts';
 import { JsWriter } from './frame-writer.ts';
-import { type FrameWriter, wasmWriter } from './frames.ts';
+import type { FrameWriter } from './frames.ts';
+import { frameMemory } from './memory.ts';
 
 /** Bytes a frame takes beyond its payload, names, status text and metadata, at most. */
 export const FRAME_OVERHEAD_BYTES = 48;
@@ -17,8 +17,6 @@ export interface Frame {
   /** Writes it. @returns the address behind it, 0 if it does not fit before `limit` */
   put(writer: FrameWriter, at: number, limit: number): number;
 }
-
-let shared: FrameWriter | undefined;
 
 export class FrameQueue {
   readonly #socket: Socket;
@@ -79,8 +77,7 @@ export class FrameQueue {
   }
 
   #writeBatch(): void {
-    const { output } = core();
-    shared ??= wasmWriter(core());
+    const { output, writer: shared } = frameMemory();
     const count = this.#batch();
     const fits = (this.#frames[0] as Frame).bytes <= OUTPUT_BYTES;
     const region = fits && output.acquire();
@@ -129,7 +126,7 @@ export class FrameQueue {
   }
 
   #release(): void {
-    if (this.#holdsRegion) core().output.release();
+    if (this.#holdsRegion) frameMemory().output.release();
     this.#holdsRegion = false;
   }
 }

@@ -12,9 +12,9 @@ import {
   WINDOW_BASE,
   WINDOW_BYTES,
 } from '../../assembly/layout.ts';
-import { core } from '../core/core.ts';
 import { JsScanner } from './frame-scanner.ts';
-import { type FrameScanner, wasmScanner } from './frames.ts';
+import type { FrameScanner } from './frames.ts';
+import { frameMemory } from './memory.ts';
 import type { Reads } from './socket.ts';
 
 /**
@@ -24,7 +24,6 @@ import type { Reads } from './socket.ts';
  */
 export type OnFrame = (scanner: FrameScanner, record: number) => boolean;
 
-let shared: { scanner: FrameScanner; window: Uint8Array } | undefined;
 /** One buffer for tails, kept for the next connection that needs one. */
 let spare: Uint8Array | undefined;
 
@@ -43,10 +42,10 @@ export class FrameReader implements Reads {
   #closed = false;
 
   constructor(onFrame: OnFrame) {
-    shared ??= { scanner: wasmScanner(core()), window: core().window };
+    const { scanner, window } = frameMemory();
     this.#onFrame = onFrame;
-    this.#scanner = shared.scanner;
-    this.#window = shared.window;
+    this.#scanner = scanner;
+    this.#window = window;
   }
 
   buffer(): Uint8Array {
