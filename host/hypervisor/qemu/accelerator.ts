@@ -138,6 +138,10 @@ function writeCache(path: string, key: string, reason: string): void {
     renameSync(fresh, path);
   } catch {
     // Without a cache the next start probes again.
-    rmSync(fresh, { force: true });
+    try {
+      rmSync(fresh, { force: true });
+    } catch {
+      // Then it was never made.
+    }
   }
 }

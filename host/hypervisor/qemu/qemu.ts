@@ -120,10 +120,10 @@ export class Qemu implements Hypervisor {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#qmp?.close('the VM was stopped');
     // A start under way sees the end of its child, or that none may be made any more.
     await Promise.all([this.#child?.kill(), this.#starting?.catch(() => {})]);
     await this.#child?.kill();
+    this.#qmp?.close('the VM was stopped');
     this.#settleExited({ code: null, signal: null, stderr: '' });
   }
 

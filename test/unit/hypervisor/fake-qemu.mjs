@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+// Speaks QMP on descriptor 3 as QEMU does. Its behaviour is chosen by the guest kernel's file name:
+// `mute` never greets, `refuse-device` fails every device_add, `keep` never lets a device go.
+import { Socket } from 'node:net';
+
+const kernel = process.argv[process.argv.indexOf('-kernel') + 1] ?? '';
+const qmp = new Socket({ fd: 3 });
+const console = new Socket({ fd: 4 });
+console.write('\x1b[2Jguest says hello\r\n');
+qmp.on('end', () => process.exit(0));
+const send = (message) => qmp.write(`${JSON.stringify(message)}\n`);
+
+const known = new Set();
+const answers = {
+  qmp_capabilities: () => ({}),
+  'chardev-add': ({ id }) => known.add(id) && {},
+  'chardev-remove': ({ id }) => known.delete(id) && {},
+  'blockdev-add': (args) => known.add(args['node-name']) && {},
+  'blockdev-del': (args) => known.delete(args['node-name']) && {},
+  'x-query-virtio-status': () => ({ status: { statuses: ['VIRTIO_CONFIG_S_DRIVER_OK: Driver setup and ready'] } }),
+  device_add: ({ id, bus, drive, chardev }) => {
+    if (kernel.endsWith('refuse-device')) throw new Error('no such bus');
+    if (known.has(bus)) throw new Error(`slot of ${bus} is taken`);
+    if (!known.has(drive ?? chardev)) throw new Error('no such backend');
+    known.add(id).add(bus);
+    known[id] = bus;
+    return {};
+  },
+  device_del: ({ id }) => {
+    if (!kernel.endsWith('keep')) {
+      known.delete(id);
+      known.delete(known[id]);
+      setTimeout(() => send({ event: 'DEVICE_DELETED', data: { device: id, path: `/machine/peripheral/${id}` } }), 5);
+    }
+    return {};
+  },
+};
+
+let text = '';
+qmp.on('data', (chunk) => {
+  text += chunk;
+  const lines = text.split('\n');
+  text = lines.pop();
+  for (const line of lines) {
+    const { execute, arguments: args, id } = JSON.parse(line);
+    try {
+      send({ return: answers[execute](args), id });
+    } catch (error) {
+      send({ error: { class: 'GenericError', desc: error.message }, id });
+    }
+    // The reserve: what is still known is told on stderr for the test to read.
+    if (execute === 'device_del' || execute === 'device_add') process.stderr.write(`${[...known].join(' ')}\n`);
+  }
+});
+if (!kernel.endsWith('mute')) send({ QMP: { version: { qemu: { major: 7 } }, capabilities: [] } });

@@ -1,0 +1,176 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { KataError } from '../../../host/error.ts';
+import type { VmConfig } from '../../../host/hypervisor/hypervisor.ts';
+import { ROOT_PORTS } from '../../../host/hypervisor/qemu/command-line.ts';
+import { Qemu } from '../../../host/hypervisor/qemu/qemu.ts';
+import { isAlive } from '../../../host/process.ts';
+import { vmConfig } from './vm-config.ts';
+
+const FAKE = fileURLToPath(new URL('fake-qemu.mjs', import.meta.url));
+const NO_DEVICES = { arguments: [], fds: [] };
+const TCG = { accelerator: 'tcg', reason: 'a test' } as const;
+
+interface Context {
+  directory: string;
+  disk: string;
+  qemu(changes?: Partial<VmConfig>): Qemu;
+  vms: Qemu[];
+}
+
+const vm = suite<Context>('QEMU under supervision');
+
+vm.before.each((context) => {
+  context.directory = mkdtempSync(join(tmpdir(), 'kata-qemu-'));
+  for (const name of ['vmlinux', 'initramfs', 'mute', 'refuse-device', 'keep', 'disk']) {
+    writeFileSync(join(context.directory, name), '');
+  }
+  context.disk = join(context.directory, 'disk');
+  context.vms = [];
+  context.qemu = (changes = {}) => {
+    const { directory } = context;
+    const made = new Qemu(
+      vmConfig({
+        directory,
+        qemuPath: FAKE,
+        kernel: join(directory, 'vmlinux'),
+        initrd: join(directory, 'initramfs'),
+        ...changes,
+      }),
+      TCG,
+    );
+    context.vms.push(made);
+    return made;
+  };
+});
+
+vm.after.each(async (context) => {
+  for (const made of context.vms) await made.stop();
+  rmSync(context.directory, { recursive: true });
+});
+
+async function failure(promise: Promise<unknown>): Promise<KataError> {
+  return promise.then(
+    () => assert.unreachable('should have failed'),
+    (error: KataError) => error,
+  ) as Promise<KataError>;
+}
+
+vm('starts, tells who it is, and is gone after stop, any number of times', async ({ qemu }) => {
+  const made = qemu();
+  assert.is(made.pid, 0);
+  await made.start(NO_DEVICES);
+  assert.ok(made.identity && isAlive(made.identity));
+  assert.is(made.pid, made.identity?.pid);
+  assert.is(made.acceleratorReason, 'a test');
+  await Promise.all([made.stop(), made.stop()]);
+  assert.not(made.identity && isAlive(made.identity));
+  assert.is((await made.exited).signal, 'SIGKILL');
+  assert.is((await failure(made.plugBlock('a', '/dev/null', true))).code, 'unavailable');
+});
+
+vm('a VM that was never started stops too', async ({ qemu }) => {
+  const made = qemu();
+  await made.stop();
+  assert.equal(await made.exited, { code: null, signal: null, stderr: '' });
+  assert.is((await failure(made.start(NO_DEVICES))).code, 'unavailable');
+});
+
+vm('stop ends a start that waits for QEMU', async ({ qemu, directory }) => {
+  const made = qemu({ kernel: join(directory, 'mute') });
+  const started = failure(made.start(NO_DEVICES));
+  while (made.pid === 0) await sleep(5);
+  await made.stop();
+  assert.is((await started).code, 'unavailable');
+});
+
+for (const [key, changes] of [
+  ['path', { qemuPath: '/nonexistent/qemu' }],
+  ['kernel', { kernel: '/nonexistent/vmlinux' }],
+  ['initrd', { initrd: '/nonexistent/initrd' }],
+  ['image', { initrd: undefined, image: '/nonexistent/image' }],
+  ['kernel', { kernel: '/' }],
+] as const) {
+  vm(`${Object.values(changes).at(-1)} as ${key} is refused by name`, async ({ qemu }) => {
+    const made = qemu(changes);
+    const { code, message } = await failure(made.start(NO_DEVICES));
+    assert.is(code, 'failed_precondition');
+    assert.match(message, `hypervisor.qemu.${key}: ${Object.values(changes).at(-1)} cannot be used`);
+    assert.is(made.pid, 0);
+  });
+}
+
+vm('QEMU that ends at once is an error in its own words', async ({ qemu, directory }) => {
+  const program = join(directory, 'qemu');
+  writeFileSync(program, '#!/bin/sh\necho "qemu: no \x1b[1mmachine" >&2\nexit 1\n');
+  chmodSync(program, 0o755);
+  const { code, message } = await failure(qemu({ qemuPath: program }).start(NO_DEVICES));
+  assert.is(code, 'internal');
+  assert.is(message, 'QEMU did not start (exit code 1): qemu: no \\x1b[1mmachine');
+});
+
+vm("QEMU's own end is told, and later calls fail at once", async ({ qemu }) => {
+  const made = qemu();
+  await made.start(NO_DEVICES);
+  process.kill(made.pid, 'SIGKILL');
+  assert.is((await made.exited).signal, 'SIGKILL');
+  assert.is((await failure(made.plugBlock('a', '/dev/null', true))).code, 'unavailable');
+  await made.stop();
+});
+
+vm('what the guest prints is kept and harmless', async ({ qemu }) => {
+  const made = qemu();
+  await made.start(NO_DEVICES);
+  while (made.consoleTail() === '') await sleep(5);
+  assert.is(made.consoleTail(), '\\x1b[2Jguest says hello\n');
+});
+
+vm('devices take a port each, and give it back', async ({ qemu, disk }) => {
+  const made = qemu();
+  await made.start(NO_DEVICES);
+  assert.is(await made.plugVirtioFs('kataShared', '/run/fs.sock'), '10/00');
+  for (let n = 1; n < ROOT_PORTS; n++) assert.is(await made.plugBlock(`disk/${n}`, disk, true), `1${n}/00`);
+  const full = await failure(made.plugBlock('one more', disk, true));
+  assert.is(full.code, 'resource_exhausted');
+  await made.unplug('disk/3');
+  await made.unplug('disk/3');
+  assert.is(await made.plugBlock('one more', disk, true), '13/00');
+  assert.is((await failure(made.plugBlock('one more', disk, true))).code, 'already_exists');
+});
+
+vm('a device that QEMU refuses leaves nothing behind', async ({ qemu, directory, disk }) => {
+  const made = qemu({ kernel: join(directory, 'refuse-device') });
+  await made.start(NO_DEVICES);
+  for (let n = 0; n <= ROOT_PORTS; n++) {
+    const { code, message } = await failure(made.plugBlock('a', disk, true));
+    assert.is(code, 'internal');
+    assert.match(message, /no such bus/);
+  }
+  await made.stop();
+  // What QEMU knew after each attempt: the one backend under way, never those of earlier attempts.
+  const known = (await made.exited).stderr.trim().split('\n').at(-1);
+  assert.is(known, `block-${ROOT_PORTS}`);
+});
+
+vm('a disk that does not exist is not found', async ({ qemu }) => {
+  const made = qemu();
+  await made.start(NO_DEVICES);
+  const { code, message } = await failure(made.plugBlock('a', '/nonexistent/disk', true));
+  assert.is(code, 'not_found');
+  assert.match(message, /\/nonexistent\/disk/);
+});
+
+vm('no device is plugged into a machine that cannot take one', async ({ qemu, disk }) => {
+  const made = qemu({ machineType: 'microvm' });
+  const { code, message } = await failure(made.start(NO_DEVICES));
+  assert.is(code, 'failed_precondition');
+  assert.match(message, /microvm/);
+  assert.is((await failure(made.plugBlock('a', disk, true))).code, 'unavailable');
+});
+
+vm.run();
