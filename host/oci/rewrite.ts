@@ -1,8 +1,17 @@
 /** Turns the spec that containerd wrote for the host into the one the guest's agent gets, by the tables of ./rules.ts. */
 import { statSync } from 'node:fs';
 import { encode, type MessageType } from '../proto/codec.ts';
-import { Linux, type LinuxDevice, type LinuxNamespace, type Mount, Root, Spec } from '../proto/messages/oci.ts';
-import { addFields, applyEdit, dropField, noEdit } from './edit.ts';
+import {
+  Linux,
+  type LinuxDevice,
+  type LinuxNamespace,
+  LinuxResources,
+  type Mount,
+  Process,
+  Root,
+  Spec,
+} from '../proto/messages/oci.ts';
+import { addFields, applyEdit, dropField, type FieldPath, noEdit } from './edit.ts';
 import {
   ANNOTATION_BUNDLE,
   ANNOTATION_CONTAINER_TYPE,
@@ -69,6 +78,32 @@ export function rewriteSpec(spec: Uint8Array, view: SpecView, guest: GuestView):
   addFields(edit, type, [], encode(Spec, { Mounts, Annotations: guestAnnotations(view, guest.bundle) }));
   const sandboxPidns = view.namespaces.some((namespace) => namespace.Type === 'pid' && namespace.Path !== '');
   return { spec: applyEdit(spec, edit), sandboxPidns, omitted };
+}
+
+/**
+ * Rewrites the process of an exec for the guest.
+ * @param process encoded grpc.Process of `translateProcess`
+ */
+export function rewriteProcess(process: Uint8Array): Uint8Array {
+  return withoutDropped(process, Process as MessageType<unknown>, ['Process']);
+}
+
+/**
+ * Rewrites the resources of an update for the guest.
+ * @param resources encoded grpc.LinuxResources of `translateResources`
+ */
+export function rewriteResources(resources: Uint8Array): Uint8Array {
+  return withoutDropped(resources, LinuxResources as MessageType<unknown>, ['Linux', 'Resources']);
+}
+
+/** A part of a spec without what of DROPPED_FIELDS lies below `at`. */
+function withoutDropped(encoded: Uint8Array, type: MessageType<unknown>, at: FieldPath): Uint8Array {
+  const edit = noEdit();
+  for (const { path } of DROPPED_FIELDS) {
+    const below = path.length > at.length && at.every((name, i) => path[i] === name);
+    if (below) dropField(edit, type, path.slice(at.length));
+  }
+  return applyEdit(encoded, edit);
 }
 
 function guestNamespaces(namespaces: readonly LinuxNamespace[]): Pick<LinuxNamespace, 'Type'>[] {

@@ -2,7 +2,14 @@ import { deepStrictEqual } from 'node:assert';
 import { readdirSync, readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type GuestView, type RewrittenSpec, readSpec, rewriteSpec } from '../../../host/oci/rewrite.ts';
+import {
+  type GuestView,
+  type RewrittenSpec,
+  readSpec,
+  rewriteProcess,
+  rewriteResources,
+  rewriteSpec,
+} from '../../../host/oci/rewrite.ts';
 import { translateSpec } from '../../../host/oci/translate.ts';
 import { oracleType, reading } from './oracle.ts';
 
@@ -146,6 +153,18 @@ rewriting('block devices and VFIO groups are left out, and said so', () => {
     'device /dev/vfio/17 (c 240:1): VFIO groups are of the host',
     'device /dev/vfio/devices/vfio0 (c 241:0): VFIO groups are of the host',
   ]);
+});
+
+rewriting('an exec and an update lose what the spec would lose there', () => {
+  const { Process, Linux } = reading('Spec', fixture('every-field.json')) as { Process: Values; Linux: Values };
+  const { SelinuxLabel, ...process } = Process;
+  const { Network, ...resources } = Linux.Resources as Values;
+  assert.ok(SelinuxLabel && Network);
+  const ofSpec = (name: string, value: object): Uint8Array =>
+    oracleType(name).encode(oracleType(name).fromObject(value)).finish();
+  deepStrictEqual(reading('Process', rewriteProcess(ofSpec('Process', Process))), process);
+  const update = rewriteResources(ofSpec('LinuxResources', Linux.Resources as Values));
+  deepStrictEqual(reading('LinuxResources', update), resources);
 });
 
 rewriting.run();
