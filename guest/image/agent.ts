@@ -10,6 +10,10 @@ import { buildMachine, compilerFor, GUEST_DIRECTORY, SYS_DIRECTORY } from './too
 
 /** quickjs-libc is not needed: guest/sys takes its place. */
 const QUICKJS_SOURCES = ['quickjs.c', 'libregexp.c', 'libunicode.c', 'dtoa.c'];
+/** The agent itself. */
+export const AGENT_ENTRY = join(GUEST_DIRECTORY, 'agent', 'main.ts');
+/** Where the package qjs-src has its files. */
+export const QUICKJS_DIRECTORY = 'usr/src/quickjs-ng';
 /** -Os would be half as fast. */
 const QUICKJS_FLAGS = ['-O2', '-D_GNU_SOURCE', '-w', '-ffunction-sections', '-fdata-sections'];
 const SYS_FLAGS = ['-O2', '-std=gnu11', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Werror', '-ffunction-sections'];
@@ -20,17 +24,24 @@ const COMPILER_SOURCE = 'compile.c';
 
 /**
  * Builds the agent; returns its path.
+ * @param entry the TypeScript to run; tests have their own
  * @param quickjs directory of the QuickJS source
  * @param key names this QuickJS source; its objects are kept under that name
  * @param work scratch directory
  * @throws Error with the compiler's words
  */
-export async function buildAgent(target: Architecture, quickjs: string, key: string, work: string): Promise<string> {
+export async function buildAgent(
+  entry: string,
+  target: Architecture,
+  quickjs: string,
+  key: string,
+  work: string,
+): Promise<string> {
   const own = buildMachine();
   const objects = await quickjsObjects(target, quickjs, key);
   const compiler = await bytecodeCompiler(own, await quickjsObjects(own, quickjs, key), quickjs, work);
   const bytecode = join(work, 'bytecode.c');
-  await succeed([compiler, await bundle(work), bytecode]);
+  await succeed([compiler, await bundle(entry, work), bytecode]);
   const sources = (await readdir(SYS_DIRECTORY)).filter((name) => name.endsWith('.c') && name !== COMPILER_SOURCE);
   const output = join(work, 'agent');
   await succeed(
@@ -47,11 +58,11 @@ export async function buildAgent(target: Architecture, quickjs: string, key: str
 }
 
 /** One script without imports: guest/sys/main.c gives it `sys`. */
-async function bundle(work: string): Promise<string> {
+async function bundle(entry: string, work: string): Promise<string> {
   const outfile = join(work, 'agent.js');
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
   await build({
-    entryPoints: [join(GUEST_DIRECTORY, 'agent', 'main.ts')],
+    entryPoints: [entry],
     outfile,
     bundle: true,
     format: 'iife',

@@ -8,7 +8,7 @@ import { KataError } from '../../host/error.ts';
 import { succeed } from '../../setup/command.ts';
 import { type DebianArch, fetchPackages, type Package, type Progress, unpack } from '../../setup/debian.ts';
 import { BUILD, DEBIAN_CACHE, ROOT } from '../../setup/paths.ts';
-import { buildAgent } from './agent.ts';
+import { AGENT_ENTRY, buildAgent, QUICKJS_DIRECTORY } from './agent.ts';
 import { cpio, type Entry } from './cpio.ts';
 import { checkArm64Image, extractVmlinux } from './kernel.ts';
 import { moduleEntries } from './modules.ts';
@@ -80,7 +80,13 @@ async function make(
   }
   const version = packages.kernel.name.replace(/^linux-image-/, '');
   progress('compiling the agent');
-  const agent = await buildAgent(target, join(roots.quickjs, 'usr/src/quickjs-ng'), packages.quickjs.sha256, work);
+  const agent = await buildAgent(
+    AGENT_ENTRY,
+    target,
+    join(roots.quickjs, QUICKJS_DIRECTORY),
+    packages.quickjs.sha256,
+    work,
+  );
   progress('writing the kernel and the initramfs');
   const image = await readFile(join(roots.kernel, 'boot', `vmlinuz-${version}`));
   const kernel = target.arch === 'amd64' ? extractVmlinux(image) : checkArm64Image(image);

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sys.h"
@@ -90,6 +91,8 @@ static void open_standard(void) {
 static void prepare_process(void) {
   struct rlimit files = {.rlim_cur = MAX_FDS, .rlim_max = MAX_FDS};
   open_standard();
+  /* What was inherited by accident would be inherited by every child too. */
+  syscall(SYS_close_range, 3, ~0U, 0);
   umask(022);
   signal(SIGPIPE, SIG_IGN);
   /* Container processes outlive the crun that made them and become ours, also where this is not PID 1. */
