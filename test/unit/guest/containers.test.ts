@@ -1,8 +1,8 @@
 /** Containers by real crun: life, streams, signals, execs, and that nothing stays behind. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { AgentError, CODES } from '../../../guest/agent/error.ts';
 import { type TestGuest, testGuest } from './guest.ts';
+import { refused } from './refused.ts';
 
 const containers = suite<{ guest: TestGuest }>('containers');
 containers.before((context) => {
@@ -15,18 +15,6 @@ function test(name: string, body: (context: { guest: TestGuest }) => Promise<voi
     await body(context);
     assert.equal(context.guest.leftovers(), [], 'nothing stays behind');
   });
-}
-
-async function refused(action: () => unknown, code: keyof typeof CODES, text: RegExp): Promise<void> {
-  try {
-    await action();
-  } catch (thrown) {
-    assert.instance(thrown, AgentError);
-    assert.is((thrown as AgentError).code, CODES[code], (thrown as AgentError).message);
-    assert.match((thrown as AgentError).message, text);
-    return;
-  }
-  assert.unreachable(`expected ${code}`);
 }
 
 test('output, error output and exit code', async ({ guest }) => {
