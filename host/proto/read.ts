@@ -17,7 +17,8 @@ import {
   wireOf,
 } from './message.ts';
 
-const utf8Decoder = new TextDecoder();
+// A leading U+FEFF is part of a string like any other character.
+const utf8Decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const EMPTY = new Uint8Array(0);
 
 /** Message types' fields by number. */

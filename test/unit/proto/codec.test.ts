@@ -132,6 +132,10 @@ limits('a key named __proto__ is a key', () => {
   assert.is(({} as Record<string, unknown>).x, undefined);
 });
 
+limits('a leading U+FEFF is part of a string', () => {
+  assert.is(decode(Node, encode(Node, { text: '\ufeffx' })).text, '\ufeffx');
+});
+
 limits('values that do not fit', () => {
   for (const items of [[2 ** 31], [-(2 ** 31) - 1], [0.5], [Number.NaN]])
     assert.throws(() => encode(Node, { items }), isProtoError);
