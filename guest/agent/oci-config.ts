@@ -15,13 +15,15 @@ export interface GuestPlace extends NamespacePaths {
   readonly selinux: boolean;
 }
 
+/** crun 1.8 refuses 1.1 and later ("unknown version specified"), and all that the protocol carries is in this one. */
+const OCI_VERSION = '1.0.2';
 /** crun's own switches (other handlers, hooks' output files …); Kata's agent knows none, and a pod's author shall not reach them. */
 const CRUN_ANNOTATIONS = 'run.oci.';
 
 /** config.json for crun, as an object. */
 export function configOf(spec: Spec, place: GuestPlace): JsonObject {
   return present({
-    ociVersion: spec.Version === '' ? '1.0.2' : spec.Version,
+    ociVersion: OCI_VERSION,
     process: spec.Process && processConfig(spec.Process, place.selinux),
     root: { path: place.rootfs, readonly: spec.Root?.Readonly ?? false },
     hostname: text(spec.Hostname),

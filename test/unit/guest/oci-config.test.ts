@@ -38,7 +38,7 @@ for (const file of fs.readdirSync(FIXTURES).filter((name) => name.endsWith('.jso
     const bytes = fs.readFileSync(new URL(file, FIXTURES));
     const before: Document = bare(JSON.parse(bytes.toString()));
     const after = bare(through(bytes));
-    assert.is(after.ociVersion, before.ociVersion);
+    assert.is(after.ociVersion, '1.0.2', 'crun 1.8 takes no later one');
     for (const key of ['args', 'env', 'cwd', 'capabilities', 'rlimits']) {
       assert.equal(after.process[key], before.process[key], `process.${key}`);
     }
