@@ -6,6 +6,7 @@ import { CODES, KataError } from '../../../host/error.ts';
 import { decode, encode, type MessageType, message } from '../../../host/proto/codec.ts';
 import { Any } from '../../../host/proto/messages/google.ts';
 import { Request } from '../../../host/proto/messages/ttrpc.ts';
+import { MAX_TIMER_MS } from '../../../host/ttrpc/call.ts';
 import { LAST_STREAM, MAX_QUEUED_BYTES, TtrpcClient } from '../../../host/ttrpc/client.ts';
 import { MAX_STATUS_TEXT } from '../../../host/ttrpc/status.ts';
 import { MAX_DATA_BYTES } from '../../../host/ttrpc/types.ts';
@@ -178,6 +179,13 @@ test('a deadline; the late answer is counted and dropped', async ({ client, peer
   await answer(peer);
   await next;
   assert.is(client.unmatched, 2);
+});
+
+test('a deadline farther away than timers reach', async ({ client, peer }) => {
+  const far = echo(client, Buffer.of(1), { timeoutMs: MAX_TIMER_MS + 1 });
+  assert.is((await failure(echo(client, Buffer.of(2), { timeoutMs: 20 }))).code, 'deadline_exceeded');
+  await answer(peer);
+  assert.is((await far).value[0], 1);
 });
 
 test('signals', async ({ client, peer }) => {

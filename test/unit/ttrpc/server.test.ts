@@ -7,6 +7,7 @@ import { decode, encode } from '../../../host/proto/codec.ts';
 import { Any } from '../../../host/proto/messages/google.ts';
 import { ConnectRequest, ConnectResponse, TaskService } from '../../../host/proto/messages/task_v2.ts';
 import { TaskService as TaskServiceV3 } from '../../../host/proto/messages/task_v3.ts';
+import { MAX_TIMER_MS } from '../../../host/ttrpc/call.ts';
 import { MAX_CONNECTIONS, TtrpcServer } from '../../../host/ttrpc/server.ts';
 import { MAX_CALLS } from '../../../host/ttrpc/server-connection.ts';
 import { type CallContext, type Handler, MAX_DATA_BYTES, service } from '../../../host/ttrpc/types.ts';
@@ -236,6 +237,15 @@ test('a deadline', async ({ peer, calls, release }) => {
   release[0]?.('too late');
   peer.write(connect(5, 'next'));
   assert.is((await peer.response()).stream, 5, 'the late result is dropped');
+});
+
+test('a deadline farther away than timers reach', async ({ peer, calls, release }) => {
+  const days = 2 ** 53 - 1;
+  peer.write(connect(1, 'wait', { timeout_nano: days }), connect(3, 'wait', { timeout_nano: 20_000_000 }));
+  assert.is((await peer.response()).stream, 3, 'by then a timer that overflowed would have fired');
+  release[0]?.('x');
+  assert.equal((await peer.response()).code, 0);
+  assert.ok((calls[0]?.deadline ?? 0) > Date.now() + MAX_TIMER_MS);
 });
 
 test('the caller goes: signals abort', async ({ peer, calls, server }) => {
