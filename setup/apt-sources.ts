@@ -3,6 +3,11 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const APT_DIRECTORY = '/etc/apt';
+/** Names of Debian's own suites, by age and by code name. */
+const SUITES = [
+  ...['stable', 'oldstable', 'oldoldstable', 'testing', 'unstable', 'sid'],
+  ...['bullseye', 'bookworm', 'trixie', 'forky', 'duke'],
+];
 
 /** One suite on one mirror. */
 export interface AptSource {
@@ -10,6 +15,8 @@ export interface AptSource {
   readonly suite: string;
   /** A keyring's path, or undefined: apt's trusted keys. */
   readonly signedBy?: string;
+  /** The machine's owner vouches for it: it need not be signed. */
+  readonly trusted?: boolean;
   /** Whether this is Debian's archive, not somebody's repository beside it: those have no `main` of Debian's suites. */
   readonly debian: boolean;
 }
@@ -39,7 +46,8 @@ export function parseOneLine(text: string): AptSource[] {
     if (!match) continue;
     const [, options = '', uri = '', suite = '', components = ''] = match;
     const signedBy = /(?:^|\s)signed-by=(\S+)/i.exec(options)?.[1];
-    found.push(source(uri, suite, components.split(/\s+/), signedBy));
+    const trusted = /(?:^|\s)trusted=yes(?:\s|$)/i.test(options);
+    found.push(source(uri, suite, components.split(/\s+/), signedBy, trusted));
   }
   return found;
 }
@@ -56,7 +64,7 @@ export function parseDeb822(text: string): AptSource[] {
     const signedBy = key?.startsWith('/') ? key.split(/\s+/)[0] : undefined;
     for (const uri of words(fields, 'uris')) {
       for (const suite of words(fields, 'suites')) {
-        found.push(source(uri, suite, words(fields, 'components'), signedBy));
+        found.push(source(uri, suite, words(fields, 'components'), signedBy, words(fields, 'trusted')[0] === 'yes'));
       }
     }
   }
@@ -83,9 +91,14 @@ function words(fields: Map<string, string>, key: string): string[] {
   return (fields.get(key) ?? '').split(/\s+/).filter((word) => word !== '');
 }
 
-function source(uri: string, suite: string, components: readonly string[], signedBy: string | undefined): AptSource {
+function source(
+  uri: string,
+  suite: string,
+  components: readonly string[],
+  signedBy: string | undefined,
+  trusted: boolean,
+): AptSource {
   const name = suite.replace(/(-security|-updates|-backports|\/updates)$/, '');
-  const suites = ['stable', 'oldstable', 'testing', 'unstable', 'sid', 'bookworm', 'trixie', 'forky', 'bullseye'];
-  const debian = components.includes('main') && suites.includes(name);
-  return { uri, suite, debian, ...(signedBy ? { signedBy } : {}) };
+  const debian = components.includes('main') && SUITES.includes(name);
+  return { uri, suite, debian, ...(signedBy ? { signedBy } : {}), ...(trusted ? { trusted } : {}) };
 }

@@ -50,12 +50,14 @@ export type Progress = (line: string) => void;
  * Fetches .deb files into `destination`, in the order of `specs`. Those fetched before are taken from there, unchanged
  * by newer versions in the suite, and need no network.
  * @param destination directory that keeps the files, their index and the private apt roots; made if missing
+ * @param sources where the mirror and its keys are taken from; absent: the machine's own
  * @throws KataError `not_found` for a package the suite does not have, `unavailable` when the mirror cannot be reached
  */
 export async function fetchPackages(
   specs: readonly PackageSpec[],
   destination: string,
   progress: Progress,
+  sources?: readonly AptSource[],
 ): Promise<Package[]> {
   const directory = resolve(destination);
   await mkdir(directory, { recursive: true });
@@ -69,7 +71,7 @@ export async function fetchPackages(
       continue;
     }
     const rootKey = `${spec.suite}-${arch}`;
-    const root = roots.get(rootKey) ?? updatedRoot(directory, spec.suite, arch, progress);
+    const root = roots.get(rootKey) ?? updatedRoot(directory, spec.suite, arch, progress, sources);
     roots.set(rootKey, root);
     found.push(await download(directory, await root, spec, arch, progress));
   }
@@ -150,13 +152,19 @@ interface AptRoot {
   readonly lock: string;
 }
 
-async function updatedRoot(directory: string, suite: Suite, arch: DebianArch, progress: Progress): Promise<AptRoot> {
+async function updatedRoot(
+  directory: string,
+  suite: Suite,
+  arch: DebianArch,
+  progress: Progress,
+  sources: readonly AptSource[] | undefined,
+): Promise<AptRoot> {
   const base = join(directory, 'apt', `${suite}-${arch}`);
   for (const part of ['state/lists/partial', 'cache/archives/partial', 'parts']) {
     await mkdir(join(base, part), { recursive: true });
   }
   await writeFile(join(base, 'status'), '');
-  await writeFile(join(base, 'sources.list'), sourceLines(await machineSources(), suite));
+  await writeFile(join(base, 'sources.list'), sourceLines(sources ?? (await machineSources()), suite));
   await writeFile(join(base, 'apt.conf'), aptConfig(base, arch, await run(['apt-config', 'dump', 'Acquire'])));
   const root = { suite, config: join(base, 'apt.conf'), lock: join(base, 'lock') };
   progress(`reading the package list of Debian ${suite} (${arch})`);
@@ -182,8 +190,13 @@ export function sourceLines(sources: readonly AptSource[], suite: Suite): string
       'no Debian mirror in /etc/apt/sources.list or /etc/apt/sources.list.d; add one (see sources.list(5))',
     );
   }
-  const line = (source: AptSource, name: string) =>
-    `deb ${source.signedBy ? `[signed-by=${source.signedBy}] ` : ''}${source.uri} ${name} main\n`;
+  const line = (source: AptSource, name: string) => {
+    const options = [
+      ...(source.signedBy ? [`signed-by=${source.signedBy}`] : []),
+      ...(source.trusted ? ['trusted=yes'] : []),
+    ];
+    return `deb ${options.length > 0 ? `[${options.join(' ')}] ` : ''}${source.uri} ${name} main\n`;
+  };
   // sid has no security suite: fixes land in it directly.
   return line(main, suite) + (security && suite !== 'sid' ? line(security, `${suite}-security`) : '');
 }

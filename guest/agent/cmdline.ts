@@ -17,6 +17,10 @@ export interface AgentOptions {
   readonly hotplugTimeoutMs: number;
 }
 
+const ARGUMENTS = new Map([
+  ['--listen', 'agent.server_addr'],
+  ['--log', 'agent.log'],
+]);
 const LOG_LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'critical'];
 
 /** Reads `agent.*` words; unknown ones are the kernel's or others'. A value that is not of its kind keeps the default. */
@@ -45,7 +49,7 @@ export function parseArguments(args: readonly string[]): AgentOptions {
   const words: string[] = [];
   for (let i = 0; i < args.length; i += 2) {
     const value = args[i + 1];
-    const key = { '--listen': 'agent.server_addr', '--log': 'agent.log' }[args[i] ?? ''];
+    const key = ARGUMENTS.get(args[i] ?? '');
     if (!key || value === undefined)
       throw new Error(`usage: agent --listen unix:///PATH [--log LEVEL] (not ${args[i]})`);
     words.push(`${key}=${value}`);
