@@ -1,5 +1,5 @@
 /** Mounts as containerd writes them, and undone without ever following what a guest may have made. */
-import { closeSync, mkdirSync, readlinkSync, rmdirSync, statSync } from 'node:fs';
+import { closeSync, lstatSync, mkdirSync, readlinkSync, rmdirSync, statSync } from 'node:fs';
 import { KataError, reasonOf } from '../error.ts';
 import { MNT_DETACH, MS, native, O_PATH, UMOUNT_NOFOLLOW } from '../native.ts';
 
@@ -140,9 +140,18 @@ export function unmount(target: string): void {
   }
 }
 
-/** Makes a directory 0700; one that is there must be a directory, not a link. */
+/**
+ * Makes a directory 0700 in one of ours. One that is there already is taken as it is, anything else is not: a link
+ * would lead a mount elsewhere.
+ * @throws KataError `already_exists`
+ */
 export function makeDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+    if (!lstatSync(path).isDirectory()) throw new KataError('already_exists', `${path} exists and is not a directory`);
+  }
 }
 
 /** Removes a directory of ours if it is empty: never what is in it. */
@@ -150,7 +159,7 @@ export function removeDirectory(path: string): void {
   try {
     rmdirSync(path);
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+    if (!['ENOENT', 'ENOTDIR'].includes((thrown as NodeJS.ErrnoException).code ?? '')) throw thrown;
   }
 }
 

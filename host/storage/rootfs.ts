@@ -1,4 +1,5 @@
 /** Chooses for each container: its block device as it is, or the file system shared over virtio-fs. */
+import type { ChildExit } from '../child.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { ProcessIdentity } from '../process.ts';
 import type { Init } from '../proto/codec.ts';
@@ -38,6 +39,11 @@ export class Rootfs implements RootfsShare {
   /** virtiofsd, for the state file; undefined while nothing is shared. */
   get daemon(): ProcessIdentity | undefined {
     return this.#share.daemon;
+  }
+
+  /** Settles when virtiofsd has ended, which outside `close` means that containers have lost their files. */
+  get daemonExited(): Promise<ChildExit> {
+    return this.#share.daemonExited;
   }
 
   /**

@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MAX_SOCKET_PATH_BYTES } from '../agent/transport.ts';
+import type { ChildExit } from '../child.ts';
 import { KataError } from '../error.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import { MS, native } from '../native.ts';
@@ -31,6 +32,7 @@ export class VirtioFsShare implements RootfsShare {
   #attached: Promise<void> | undefined;
   #daemon: Virtiofsd | undefined;
   #closed = false;
+  #gone = false;
 
   /**
    * @param directory the sandbox's private directory; `mounts`, `shared` and the daemon's socket are made in it
@@ -43,12 +45,19 @@ export class VirtioFsShare implements RootfsShare {
     this.#hypervisor = hypervisor;
     this.#mounts = join(directory, 'mounts');
     this.#shared = join(directory, 'shared');
+    this.daemonExited = new Promise((resolve) => {
+      this.#settleDaemonExited = resolve;
+    });
   }
 
   /** The daemon's, for the state file; undefined while it does not run. */
   get daemon(): ProcessIdentity | undefined {
     return this.#daemon?.identity;
   }
+
+  /** Settles when the daemon has ended, with what it said; never before it was started. */
+  readonly daemonExited: Promise<ChildExit>;
+  #settleDaemonExited: (exit: ChildExit) => void = () => {};
 
   /** Whether `prepare` has been called. */
   get started(): boolean {
@@ -71,7 +80,7 @@ export class VirtioFsShare implements RootfsShare {
 
   async addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
     await this.prepare();
-    if (this.#closed) throw new KataError('unavailable', 'the shared file system was closed');
+    this.#serving();
     if (this.#containers.has(id))
       throw new KataError('already_exists', `container ${id} has a root file system already`);
 
@@ -117,6 +126,10 @@ export class VirtioFsShare implements RootfsShare {
     try {
       this.#makeDirectories();
       this.#daemon = await Virtiofsd.start(this.#config, socketPath, this.#shared);
+      void this.#daemon.exited.then((exit) => {
+        this.#gone = true;
+        this.#settleDaemonExited(exit);
+      });
     } catch (thrown) {
       this.#removeDirectories();
       throw thrown;
@@ -141,9 +154,16 @@ export class VirtioFsShare implements RootfsShare {
     removeDirectory(this.#mounts);
   }
 
-  async #plug(): Promise<void> {
+  /** @throws KataError `unavailable` */
+  #serving(): Virtiofsd {
     const daemon = this.#daemon;
     if (!daemon || this.#closed) throw new KataError('unavailable', 'the shared file system was closed');
+    if (this.#gone) throw new KataError('unavailable', `virtiofsd has ended: ${daemon.lastWords()}`);
+    return daemon;
+  }
+
+  async #plug(): Promise<void> {
+    const daemon = this.#serving();
     try {
       await this.#hypervisor.plugVirtioFs(SHARE_TAG, daemon.socketPath);
     } catch (thrown) {
