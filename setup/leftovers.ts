@@ -28,6 +28,9 @@ const KEPT = [
   /^\/run\/lock(\/.*)?$/,
 ];
 
+/** cgroups of the guest agent's unit tests, which may run meanwhile. */
+const UNIT_TEST_CGROUP = /\/kata-test-\d+-/;
+
 export interface Snapshot {
   readonly files: ReadonlySet<string>;
   readonly mounts: ReadonlySet<string>;
@@ -90,7 +93,7 @@ function added(before: Snapshot, mark: string): Leftover[] {
   );
   const mounts = fresh(now.mounts, before.mounts).filter((path) => isOurs(path, mark) && !foreign(path));
   const cgroups = fresh(now.cgroups, before.cgroups).filter(
-    (path) => !isNamespaceCgroup(path) && !hasStranger(path, ownPids),
+    (path) => !isNamespaceCgroup(path) && !UNIT_TEST_CGROUP.test(path) && !hasStranger(path, ownPids),
   );
   const running = own.filter((process) => !before.processes.has(`${process.pid}:${process.startTime}`));
   const named = running.map((process) =>

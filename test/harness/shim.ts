@@ -31,7 +31,8 @@ export class ShimPlace {
   readonly #before: Snapshot;
   readonly #clients: TtrpcClient[] = [];
 
-  constructor() {
+  /** @param program the shim; another than ours for comparison */
+  constructor(readonly program: string = SHIM) {
     const busybox = BUSYBOX_PATHS.find((path) => existsSync(path));
     if (busybox === undefined) throw new Error(`no busybox at ${BUSYBOX_PATHS.join(' or ')}`);
     for (const name of ['bin', 'dev', 'proc', 'sys', 'tmp']) mkdirSync(`${this.rootfs}/${name}`, { recursive: true });
@@ -67,14 +68,14 @@ export class ShimPlace {
   command(id: string, bundle: string, action: readonly string[]): Promise<Finished> {
     const flags = ['-namespace', NAMESPACE, '-address', this.address, '-publish-binary', '/bin/true', '-id', id];
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-    return finish([SHIM, ...flags, ...action], { cwd: bundle, env, stdin: '', timeoutMs: PATIENCE_MS });
+    return finish([this.program, ...flags, ...action], { cwd: bundle, env, stdin: '', timeoutMs: PATIENCE_MS });
   }
 
   /** `start`, and a connection to the address it prints. */
   async start(id: string, bundle: string): Promise<Task> {
     const done = await this.command(id, bundle, ['start']);
     if (done.code !== 0) throw new Error(`start of ${id}: ${describe(done)}`);
-    const client = await TtrpcClient.connect(done.stdout.trim().replace('unix://', ''));
+    const client = await TtrpcClient.connect(socketPath(done.stdout));
     this.#clients.push(client);
     return new Task(client, id, bundle);
   }
@@ -94,6 +95,11 @@ export class ShimPlace {
     rmSync(this.directory, { recursive: true, force: true });
     return found.map(({ kind, what }) => `${kind} ${what}`);
   }
+}
+
+/** The path in what `start` prints: an address, or JSON with one. */
+export function socketPath(printed: string): string {
+  return /unix:\/\/([^"\s]+)/.exec(printed)?.[1] ?? printed.trim();
 }
 
 /** One task of a shim. */
