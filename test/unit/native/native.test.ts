@@ -1,0 +1,146 @@
+import { once } from 'node:events';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { MNT_DETACH, native, O_PATH, UMOUNT_NOFOLLOW } from '../../../host/native.ts';
+
+interface Context {
+  directory: string;
+}
+
+const addon = suite<Context>('addon');
+
+addon.before.each((context) => {
+  context.directory = mkdtempSync(join(tmpdir(), 'kata-native-'));
+});
+
+addon.after.each(({ directory }) => rmSync(directory, { recursive: true }));
+
+/** The error a call throws. */
+function thrownBy(call: () => unknown): NodeJS.ErrnoException {
+  try {
+    call();
+  } catch (error) {
+    return error as NodeJS.ErrnoException;
+  }
+  return assert.unreachable('should have thrown') as never;
+}
+
+addon('errors have code, errno, call and subject as those of Node', ({ directory }) => {
+  const error = thrownBy(() => native().mount('none', join(directory, 'nowhere'), 'tmpfs', 0, '', ''));
+  assert.is(error.code, 'ENOENT');
+  assert.is(error.errno, -2);
+  assert.is(error.syscall, 'mount');
+  assert.match(error.message, join(directory, 'nowhere'));
+  assert.is(thrownBy(() => native().umount(directory, MNT_DETACH | UMOUNT_NOFOLLOW)).code, 'EINVAL');
+});
+
+addon('arguments that are none, too long or hold a zero byte are refused', ({ directory }) => {
+  const { mount, listenUnix, vsockConnect, vhostVsockGuestCid, openBeneath } = native();
+  const bad: (() => unknown)[] = [
+    () => mount('none', directory, 'tmpfs', 0, 'x'.repeat(4096), ''),
+    () => mount('none', `${directory}\0x`, 'tmpfs', 0, '', ''),
+    () => mount('none', 'x'.repeat(4096), 'tmpfs', 0, '', ''),
+    () => mount('none', directory, 'tmpfs', -1, '', ''),
+    () => mount('none', directory, 'tmpfs', 2 ** 32, '', ''),
+    () => mount('none', directory, 'tmpfs', 1.5, '', ''),
+    () => (mount as (...args: unknown[]) => void)(),
+    () => (mount as (...args: unknown[]) => void)(null, directory, 'tmpfs', 0, '', ''),
+    () => listenUnix(`/${'x'.repeat(108)}`, 1),
+    () => listenUnix(join(directory, 'sock'), 0),
+    () => vsockConnect(-1, 1024, 10),
+    () => vsockConnect(3, 2 ** 32, 10),
+    () => vsockConnect(3, 1024, 0),
+    () => vhostVsockGuestCid(0, 2),
+    () => openBeneath(directory, 'x', Number.NaN, 0),
+  ];
+  for (const call of bad) assert.is(thrownBy(call).code, 'ERR_INVALID_ARG_VALUE', String(call));
+});
+
+addon('a listener is private, and connects to who is told', async ({ directory }) => {
+  const path = join(directory, 'sock');
+  const fd = native().listenUnix(path, 1);
+  assert.is(statSync(path).mode & 0o777, 0o600);
+  const client = connect(path);
+  await once(client, 'connect');
+  const { _handle } = client as unknown as { _handle: { fd: number } };
+  assert.equal(native().peerCredentials(_handle.fd), {
+    pid: process.pid,
+    uid: process.getuid?.(),
+    gid: process.getgid?.(),
+  });
+  client.destroy();
+  closeSync(fd);
+  assert.is(thrownBy(() => native().listenUnix(path, 1)).code, 'EADDRINUSE');
+  assert.is(thrownBy(() => native().listenUnix('relative', 1)).code, 'EINVAL');
+  assert.is(thrownBy(() => native().peerCredentials(2 ** 30)).code, 'EBADF');
+});
+
+addon('a server of Node can be asked who called', async ({ directory }) => {
+  const server = createServer().listen(join(directory, 'sock'));
+  await once(server, 'listening');
+  const client = connect(join(directory, 'sock'));
+  const [socket] = await once(server, 'connection');
+  assert.is(native().peerCredentials(socket._handle.fd).pid, process.pid);
+  client.destroy();
+  socket.destroy();
+  server.close();
+});
+
+addon('opening beneath a root follows nothing out of it', ({ directory }) => {
+  mkdirSync(join(directory, 'root/sub'), { recursive: true });
+  writeFileSync(join(directory, 'root/sub/file'), 'inside');
+  symlinkSync('sub', join(directory, 'root/inner'));
+  symlinkSync('/etc', join(directory, 'root/outer'));
+  const open = (path: string): number => native().openBeneath(join(directory, 'root'), path, constants.O_RDONLY, 0);
+  const fd = open('sub/file');
+  assert.is(readFileSync(fd, 'utf8'), 'inside');
+  closeSync(fd);
+  for (const path of ['inner/file', 'outer/passwd', 'inner']) assert.is(thrownBy(() => open(path)).code, 'ELOOP', path);
+  for (const path of ['../root', '/etc/passwd']) assert.is(thrownBy(() => open(path)).code, 'EXDEV', path);
+  assert.is(thrownBy(() => native().openBeneath('/nonexistent', 'x', O_PATH, 0)).code, 'ENOENT');
+});
+
+addon('descriptors do not pass to children', () => {
+  const fd = openSync('/dev/null', 'r');
+  native().closeOnExec();
+  // O_CLOEXEC as fdinfo shows it, octal.
+  const flags = (of: number): number =>
+    Number.parseInt(/flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${of}`, 'utf8'))?.[1] ?? '', 8);
+  assert.ok(flags(fd) & 0o2000000);
+  closeSync(fd);
+});
+
+addon('a vsock connection nobody answers is an error', async () => {
+  try {
+    // No guest of this machine has that context.
+    await native().vsockConnect(0x7ffffff0, 1024, 100);
+    assert.unreachable('should have failed');
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    assert.is(syscall, 'connect');
+    assert.ok(['ETIMEDOUT', 'ENODEV', 'EAFNOSUPPORT', 'ECONNRESET', 'EHOSTUNREACH'].includes(code ?? ''), code);
+  }
+});
+
+addon('a context id is claimed of a vhost device only', () => {
+  const fd = openSync('/dev/null', 'r');
+  assert.is(thrownBy(() => native().vhostVsockGuestCid(fd, 3)).code, 'ENOTTY');
+  closeSync(fd);
+});
+
+addon.run();
