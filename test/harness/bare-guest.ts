@@ -77,7 +77,7 @@ export async function hung(guest: BareGuest): Promise<never> {
 
 function machine(directory: string): string[] {
   return [
-    ...['-M', 'q35,accel=tcg,memory-backend=mem', '-cpu', 'max', '-smp', '1', '-m', `${MEMORY_MIB}M`],
+    ...['-M', 'q35,accel=tcg,memory-backend=mem', '-cpu', 'max,-erms,-fsrm', '-smp', '1', '-m', `${MEMORY_MIB}M`],
     ...['-object', `memory-backend-memfd,id=mem,size=${MEMORY_MIB}M,share=on`],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-kernel', join(GUEST, 'vmlinux'), '-initrd', join(GUEST, 'initramfs.cpio.gz'), '-append', CMDLINE],
