@@ -52,7 +52,12 @@ export class VsockTransport implements AgentTransport {
     while (!signal.aborted && !this.#closed) {
       try {
         const fd = await native().vsockConnect(this.#cid, this.#port, ATTEMPT_MS);
-        if (!signal.aborted && !this.#closed) return socketOf(fd);
+        try {
+          if (!signal.aborted && !this.#closed) return socketOf(fd);
+        } catch (thrown) {
+          closeSync(fd);
+          throw thrown;
+        }
         closeSync(fd);
         break;
       } catch (thrown) {
@@ -101,23 +106,28 @@ export class VsockTransport implements AgentTransport {
 
 /** libuv's pipe, which takes any stream socket; `new Socket({fd})` refuses address families it does not know. */
 interface PipeHandle {
-  open(fd: number): number;
+  /** Node 20 returns an error number, some versions throw. */
+  open(fd: number): number | undefined;
 }
 interface PipeBinding {
   readonly Pipe: new (type: number) => PipeHandle;
 }
 
 /**
- * A Socket of a connected stream descriptor of any family. The descriptor passes to it.
+ * A Socket of a connected stream descriptor of any family. The descriptor passes to it, unless this throws.
  * @throws KataError `internal`
  */
 export function socketOf(fd: number): Socket {
   const binding = (process as unknown as { binding(name: string): unknown }).binding('pipe_wrap') as PipeBinding;
   const handle = new binding.Pipe(0);
-  const failed = handle.open(fd);
+  let failed: unknown;
+  try {
+    failed = handle.open(fd);
+  } catch (thrown) {
+    failed = reasonOf(thrown);
+  }
   if (failed) {
-    closeSync(fd);
-    throw new KataError('internal', `descriptor ${fd} cannot be read as a stream: error ${failed}`);
+    throw new KataError('internal', `descriptor ${fd} cannot be read as a stream: ${failed}`);
   }
   return new Socket({ handle } as unknown as { fd: number });
 }
