@@ -122,11 +122,13 @@ interface Watch {
   readonly callback: (revents: number) => void;
 }
 
+/** Children are the whole process's, so all loops share what is known of them. */
+const ended = new Map<number, number>();
+const awaited = new Map<number, { promise: Promise<number>; resolve: (status: number) => void }>();
+
 /** A `Loop` that looks every TICK_MS. `stop` ends it. */
 export function nodeLoop(sys: Sys): Loop & { stop(): void } {
   const watches = new Set<Watch>();
-  const ended = new Map<number, number>();
-  const awaited = new Map<number, { promise: Promise<number>; resolve: (status: number) => void }>();
   const tick = () => {
     const list = [...watches];
     const revents = list.length > 0 ? sys.poll(list, 0) : [];
