@@ -1,5 +1,5 @@
 /** The real parts of a sandbox: QEMU, the channel to its guest, the share. */
-import { VirtioSerialTransport } from '../agent/virtio-serial.ts';
+import { chooseTransport } from '../agent/choose.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { Qemu } from '../hypervisor/qemu/qemu.ts';
 import type { Parts } from '../sandbox/parts.ts';
@@ -18,7 +18,12 @@ export function realParts(configuration: Configuration): Parts {
   };
   return {
     hypervisor: (config) => new Qemu(config),
-    transport: (config) => new VirtioSerialTransport(config.directory),
+    transport: ({ directory }, log) => {
+      const guest = configuration.ownGuest ? 'own' : 'kata';
+      const { transport, reason } = chooseTransport({ guest, configured: configuration.agentTransport, directory });
+      log.info('agent transport', { reason });
+      return transport;
+    },
     share: (directory, hypervisor, mounts) => {
       const share = new Rootfs(directory, rootfs, hypervisor);
       share.expect(mounts);

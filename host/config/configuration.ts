@@ -1,7 +1,7 @@
 /** configuration.toml as the program uses it: typed, checked, with defaults for all that is not set. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { KataError } from '../error.ts';
 import { type Merged, readMerged, type Table } from './files.ts';
 import { isOfType, KEYS, TYPE_NAMES, type ValueType } from './keys.ts';
@@ -50,6 +50,8 @@ export interface Configuration {
   readonly disableGuestSeccomp: boolean;
   /** Whether the guest is our own: its agent listens on a virtio-serial port, a Kata guest's on vsock. */
   readonly ownGuest: boolean;
+  /** auto, virtio-serial, vsock or hybrid-vsock; empty: auto. */
+  readonly agentTransport: string;
   /** Keys that have no effect, for the log: `table.key (file)`. */
   readonly unknown: readonly string[];
 }
@@ -174,6 +176,7 @@ function configure(values: Values, file: string | undefined, machine: Machine): 
     bootTimeoutMs: seconds(values, 'agent.kata', 'dial_timeout', DEFAULT_DIAL_TIMEOUT_S),
     createContainerTimeoutMs: createTimeout(values),
     disableGuestSeccomp: values.boolean('runtime', 'disable_guest_seccomp', true),
+    agentTransport: values.string('edge', 'agent_transport', ''),
     unknown: values.unknown(),
   };
 }
@@ -200,13 +203,13 @@ function assets(
   if (initrd !== '' && image !== '') {
     throw invalid(values, 'image', 'is set together with initrd; a guest has one of them');
   }
-  const ownGuest = initrd === '' && image === '';
+  const standard = initrd === '' && image === '';
   const own = join(machine.guest, 'initramfs.cpio.gz');
   const found = {
     kernel: kernel || join(machine.guest, arm ? 'Image' : 'vmlinux'),
-    initrd: ownGuest ? own : initrd || undefined,
+    initrd: standard ? own : initrd || undefined,
     image: image || undefined,
-    ownGuest,
+    ownGuest: standard || (initrd !== '' && isOwn(initrd)),
   };
   for (const [key, path] of [
     ['kernel', found.kernel],
@@ -216,6 +219,18 @@ function assets(
     if (path !== undefined) checkAsset(values, key, path);
   }
   return found;
+}
+
+/** Our builds lie beside a manifest that names their channel. */
+function isOwn(initrd: string): boolean {
+  try {
+    const manifest = JSON.parse(readFileSync(join(dirname(initrd), 'manifest.json'), 'utf8')) as {
+      channel?: { kind?: unknown };
+    };
+    return manifest.channel?.kind === 'virtio-serial';
+  } catch {
+    return false;
+  }
 }
 
 function checkAsset(values: Values, key: string, path: string): void {

@@ -35,6 +35,10 @@ export const KEYS: Readonly<Record<string, Readonly<Record<string, ValueType>>>>
     dial_timeout: 'unsigned',
     create_container_timeout: 'unsigned',
   },
+  /** Ours; Kata has no such table. */
+  edge: {
+    agent_transport: 'string',
+  },
   runtime: {
     enable_debug: 'boolean',
     disable_guest_seccomp: 'boolean',

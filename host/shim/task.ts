@@ -157,7 +157,7 @@ export class Tasks implements Observer {
     await sandbox.delete(container);
     const response = exitOf(pid, container.init);
     // After the answer: containerd wants to see its call end first.
-    if (!joined) setImmediate(() => this.options.events.publish('TaskDelete', { container_id: id, id, ...response }));
+    if (!joined) setImmediate(() => this.options.events.publish('TaskDelete', { container_id: id, ...response }));
     return response;
   }
 

@@ -83,6 +83,8 @@ export class FakeGuest {
   readonly calls: string[] = [];
   readonly processes = new Map<string, FakeProcess>();
   readonly directory = mkdtempSync(join(tmpdir(), 'kata-guest-'));
+  /** Whether SIGTERM ends what does not handle it: Kata's agent sees to that, a plain PID 1 ignores it. */
+  obeysTerm = true;
   /** Set to have a call fail, by method. */
   readonly failures = new Map<string, KataError>();
   /** Set to have a call never answered. */
@@ -186,7 +188,7 @@ export class FakeGuest {
       }),
       SignalProcess: done('SignalProcess', ({ container_id, exec_id, signal }) => {
         const target = this.process(container_id, exec_id);
-        const stubborn = target.args[0] === 'stubborn';
+        const stubborn = target.args[0] === 'stubborn' || !this.obeysTerm;
         if (signal === SIGKILL || (signal === SIGTERM && !stubborn)) target.end(128 + signal);
       }),
       WaitProcess: async ({ container_id, exec_id }) => {
