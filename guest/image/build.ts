@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { KataError } from '../../host/error.ts';
-import { succeed } from '../../setup/command.ts';
 import { type DebianArch, fetchPackages, type Package, type Progress, unpack } from '../../setup/debian.ts';
 import { BUILD, DEBIAN_CACHE, ROOT } from '../../setup/paths.ts';
 import { AGENT_ENTRY, buildAgent, QUICKJS_DIRECTORY } from './agent.ts';
@@ -14,7 +13,7 @@ import { checkArm64Image, extractVmlinux } from './kernel.ts';
 import { moduleEntries } from './modules.ts';
 import { ARCHITECTURES, type Architecture, MANIFEST_FORMAT, type PackageRole, packagesFor } from './recipe.ts';
 import { runtimeEntries } from './runtime.ts';
-import { compilerFor } from './toolchain.ts';
+import { buildMachine, compilerVersions } from './toolchain.ts';
 
 /** Largest initramfs, compressed, bytes. */
 export const MAX_INITRAMFS_BYTES = 6 * 1024 * 1024;
@@ -45,6 +44,7 @@ export interface GuestManifest {
 export async function buildGuest(arch: DebianArch, progress: Progress): Promise<GuestManifest> {
   const target = ARCHITECTURES[arch];
   const output = join(BUILD, 'share', 'guest', arch);
+  const compilers = (await compilerVersions(target)) + (await compilerVersions(buildMachine()));
   const specs = packagesFor(arch);
   const roles = Object.keys(specs) as PackageRole[];
   const found = await fetchPackages(
@@ -53,7 +53,7 @@ export async function buildGuest(arch: DebianArch, progress: Progress): Promise<
     progress,
   );
   const packages = Object.fromEntries(roles.map((role, i) => [role, found[i]])) as Record<PackageRole, Package>;
-  const inputs = await hashInputs(target, found);
+  const inputs = await hashInputs(target, compilers, found);
   const present = await readManifest(output);
   if (present?.inputs === inputs && (await complete(output, present))) return present;
   const work = await mkdtemp(join(tmpdir(), 'kata-guest-'));
@@ -171,11 +171,9 @@ async function complete(output: string, manifest: GuestManifest): Promise<boolea
   return true;
 }
 
-async function hashInputs(target: Architecture, packages: readonly Package[]): Promise<string> {
+async function hashInputs(target: Architecture, compilers: string, packages: readonly Package[]): Promise<string> {
   const hash = createHash('sha256');
-  const { static: command, glibc } = compilerFor(target);
-  for (const compiler of [command[0] as string, glibc]) hash.update(await succeed([compiler, '--version']));
-  hash.update(JSON.stringify([target, process.versions.zlib, packages.map(({ sha256 }) => sha256)]));
+  hash.update(JSON.stringify([target, compilers, process.versions.zlib, packages.map(({ sha256 }) => sha256)]));
   for (const source of SOURCES) {
     for (const file of (await filesBelow(join(ROOT, source))).sort()) {
       hash
