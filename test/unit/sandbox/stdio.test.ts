@@ -1,0 +1,228 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { AgentClient } from '../../../host/agent/client.ts';
+import { readStreamData } from '../../../host/agent/client.ts';
+import { FifoSink, openSink, openSource } from '../../../host/sandbox/fifo.ts';
+import {
+  MAX_READ_BYTES,
+  MIN_READ_BYTES,
+  OutputRelay,
+  STDIN_CHUNK_BYTES,
+  StdinPump,
+} from '../../../host/sandbox/stdio.ts';
+
+const PIPE_BYTES = 65536;
+const REF = { container_id: 'c', exec_id: 'c' };
+
+const test = suite<{ directory: string; path: string }>('stdio');
+
+test.before.each((context) => {
+  context.directory = mkdtempSync(join(tmpdir(), 'kata-stdio-'));
+  context.path = join(context.directory, 'fifo');
+  execFileSync('mkfifo', [context.path]);
+});
+test.after.each(({ directory }) => rmSync(directory, { recursive: true }));
+
+function readAll(fd: number): Buffer {
+  const parts: Buffer[] = [];
+  for (;;) {
+    const part = Buffer.alloc(PIPE_BYTES);
+    let count = 0;
+    try {
+      count = readSync(fd, part);
+    } catch {
+      break;
+    }
+    if (count === 0) break;
+    parts.push(part.subarray(0, count));
+  }
+  return Buffer.concat(parts);
+}
+
+/** Says what it was asked, and answers as told. */
+class FakeAgent {
+  readonly lengths: number[] = [];
+  readonly written: Buffer[] = [];
+  closed = 0;
+  /** Bytes still to be read. */
+  left = 0;
+  take = (data: Uint8Array): number => data.length;
+
+  async read(
+    _stream: string,
+    _process: unknown,
+    length: number,
+    onData: (data: Uint8Array) => unknown,
+  ): Promise<unknown> {
+    this.lengths.push(length);
+    await sleep(0);
+    const size = Math.min(length, this.left);
+    this.left -= size;
+    return onData(Buffer.alloc(size, 1));
+  }
+  async writeStdin(_process: unknown, data: Uint8Array): Promise<number> {
+    const taken = this.take(data);
+    this.written.push(Buffer.from(data.subarray(0, Math.max(taken, 0))));
+    await sleep(0);
+    return taken;
+  }
+  async closeStdin(): Promise<void> {
+    this.closed++;
+  }
+  text(): string {
+    return Buffer.concat(this.written).toString();
+  }
+  client(): AgentClient {
+    return this as unknown as AgentClient;
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 2000 && !condition(); tries++) await sleep(1);
+  assert.ok(condition());
+}
+
+test('a full pipe stops the reading from the guest, and a reader sets it going again', async ({ path }) => {
+  const sink = new FifoSink(path);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const agent = new FakeAgent();
+  const size = 8 * 1024 * 1024;
+  agent.left = size;
+  const relay = new OutputRelay(agent.client(), REF, 'ReadStdout', sink, 2);
+  await sleep(20);
+  const asked = agent.lengths.length;
+  assert.ok(agent.left > size / 2, 'most of it still waits in the guest');
+  await sleep(20);
+  assert.is(agent.lengths.length, asked, 'nothing more is asked for');
+  let received = 0;
+  let done = false;
+  void relay.done.then(() => {
+    done = true;
+  });
+  while (!done || received < size) {
+    received += readAll(reader).length;
+    await sleep(0);
+  }
+  assert.is(received, size);
+  assert.is(relay.moved, size);
+  assert.is(Math.max(...agent.lengths), MAX_READ_BYTES);
+  assert.is(Math.min(...agent.lengths), MIN_READ_BYTES);
+  sink.close();
+  closeSync(reader);
+});
+
+test('after release a reader that is gone ends the stream', async ({ path }) => {
+  const sink = new FifoSink(path);
+  const rest = sink.write(Buffer.alloc(PIPE_BYTES * 2));
+  assert.ok(rest, 'it does not fit');
+  sink.release();
+  await rest;
+  assert.is(sink.write(Buffer.alloc(PIPE_BYTES * 2)), undefined, 'thrown away from here on');
+  sink.close();
+  sink.close();
+});
+
+test('the reader sees the end when the sink closes', ({ path }) => {
+  const sink = new FifoSink(path);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  assert.is(sink.write(Buffer.from('all of it')), undefined);
+  sink.close();
+  assert.is(readAll(reader).toString(), 'all of it');
+  closeSync(reader);
+});
+
+test('addresses of streams', ({ directory, path }) => {
+  const file = join(directory, 'deep', 'er', 'log');
+  for (const text of ['one ', 'two']) {
+    const sink = openSink(`file://${file}`);
+    sink.write(Buffer.from(text));
+    sink.close();
+  }
+  assert.is(readFileSync(file, 'utf8'), 'one two', 'appended to');
+  openSink(`fifo://${path}`).close();
+  assert.is(openSink('').write(Buffer.from('x')), undefined);
+  assert.is(openSource(''), undefined);
+  for (const uri of ['relative', 'http://x/y', 'binary-v2://x', '/a\0b']) assert.throws(() => openSink(uri), /stream/);
+  assert.throws(() => openSource('/no/such/fifo'), /no\/such\/fifo/);
+});
+
+test('input: in pieces, in order, to its end', async ({ path }) => {
+  const pump = new StdinPump(path);
+  const agent = new FakeAgent();
+  agent.take = (data) => Math.min(data.length, 1000);
+  const text = 'abcdefghij'.repeat(5000);
+  const writer = openSync(path, constants.O_WRONLY);
+  writeFileSync(writer, text);
+  pump.start(agent.client(), REF, false);
+  await until(() => agent.text().length === text.length);
+  assert.is(agent.closed, 0, 'the writer is still there');
+  closeSync(writer);
+  await until(() => agent.closed === 1);
+  assert.is(agent.text(), text);
+  assert.ok(agent.written.every(({ length }) => length <= STDIN_CHUNK_BYTES));
+});
+
+test('CloseIO with the writer still there: what was written arrives, then the end', async ({ path }) => {
+  for (const early of [true, false]) {
+    const pump = new StdinPump(path);
+    const agent = new FakeAgent();
+    const writer = openSync(path, constants.O_WRONLY);
+    writeFileSync(writer, 'the last words');
+    if (early) pump.close();
+    pump.start(agent.client(), REF, false);
+    pump.close();
+    await until(() => agent.closed === 1);
+    assert.is(agent.text(), 'the last words');
+    pump.close();
+    closeSync(writer);
+  }
+});
+
+test("a terminal's input is never closed", async ({ path }) => {
+  const pump = new StdinPump(path);
+  const agent = new FakeAgent();
+  const writer = openSync(path, constants.O_WRONLY);
+  pump.start(agent.client(), REF, true);
+  writeFileSync(writer, 'x');
+  await until(() => agent.text() === 'x');
+  closeSync(writer);
+  pump.close();
+  await sleep(20);
+  assert.is(agent.closed, 0);
+});
+
+test('an agent that miscounts is not asked again', async ({ path }) => {
+  for (const answer of [0, -1, 1_000_000]) {
+    const pump = new StdinPump(path);
+    const agent = new FakeAgent();
+    let asked = 0;
+    agent.take = () => {
+      asked++;
+      return answer;
+    };
+    const writer = openSync(path, constants.O_WRONLY);
+    writeFileSync(writer, 'x');
+    pump.start(agent.client(), REF, false);
+    await until(() => asked === 1);
+    await sleep(5);
+    assert.is(asked, 1);
+    closeSync(writer);
+    pump.stop();
+  }
+});
+
+test('answers to reads, taken apart without a copy', () => {
+  assert.is(readStreamData(new Uint8Array(0))?.length, 0);
+  const long = Buffer.concat([Buffer.from([0x0a, 0xac, 0x02]), Buffer.alloc(300, 7)]);
+  assert.is(readStreamData(long)?.length, 300);
+  for (const bad of [[0x12, 1, 1], [0x0a], [0x0a, 2, 1], [0x0a, 1, 1, 1], [0x0a, 255, 255, 255, 255, 255]]) {
+    assert.is(readStreamData(Uint8Array.from(bad)), undefined, String(bad));
+  }
+});
+
+test.run();
