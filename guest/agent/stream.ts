@@ -15,6 +15,7 @@ export const DRAIN_MS = 500;
 /** End of transmission: what a terminal's line discipline turns into end of file. */
 const EOT = 4;
 const NEWLINES: readonly (number | undefined)[] = [undefined, 10, 13, EOT];
+const BROKEN_PIPE = 'EPIPE: Broken pipe: the process does not read its stdin any more';
 const EMPTY = new Uint8Array(0);
 
 /** A descriptor with several users; the last to release it closes it. */
@@ -171,7 +172,10 @@ export class InputStream {
       return Promise.reject(new AgentError('resource_exhausted', text));
     }
     this.lastByte = data.length > 0 ? data[data.length - 1] : this.lastByte;
-    return this.enqueue(data.slice());
+    // Most writes fit the pipe as they come, and need no copy.
+    const taken = this.pending.length === 0 ? this.take(data) : 0;
+    if (taken === undefined) return Promise.reject(new AgentError('internal', BROKEN_PIPE));
+    return taken === data.length ? Promise.resolve() : this.enqueue(data.slice(taken));
   }
 
   /** End of input, after all that was written before. Idempotent. */
@@ -205,19 +209,24 @@ export class InputStream {
     });
   }
 
+  /** Bytes the process's pipe has taken; undefined: it takes no more, and the stream is closed. */
+  private take(data: Uint8Array): number | undefined {
+    try {
+      return this.sys.write(this.shared.fd, data);
+    } catch (thrown) {
+      const gone = errnoOf(thrown) === 'EPIPE' || errnoOf(thrown) === 'EIO';
+      this.abort(gone ? BROKEN_PIPE : reasonOf(thrown));
+      return undefined;
+    }
+  }
+
   private pump(): void {
     for (;;) {
       const first = this.pending[0];
       if (!first) break;
       if (first.offset < first.data.length) {
-        let taken: number;
-        try {
-          taken = this.sys.write(this.shared.fd, first.data.subarray(first.offset));
-        } catch (thrown) {
-          const gone = errnoOf(thrown) === 'EPIPE' || errnoOf(thrown) === 'EIO';
-          this.abort(gone ? 'EPIPE: Broken pipe: the process does not read its stdin any more' : reasonOf(thrown));
-          return;
-        }
+        const taken = this.take(first.data.subarray(first.offset));
+        if (taken === undefined) return;
         first.offset += taken;
         this.pendingBytes -= taken;
         if (first.offset < first.data.length) {
