@@ -28,6 +28,8 @@ export const DELETE_WAIT_MS = 20_000;
 export const DESTROY_TIMEOUT_MS = 10_000;
 /** Wait before a failed GetOOMEvent is repeated, ms. */
 const OOM_RETRY_MS = 1000;
+/** Small files that containerd and dockerd mount into every container; a container runs without them. */
+const POD_FILES = ['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/dev/termination-log'];
 /** Bytes of entropy the guest is given: two seeds of its generator. */
 const SEED_BYTES = 64;
 
@@ -302,6 +304,7 @@ export class Sandbox {
       bundle,
       disableGuestSeccomp: this.options.disableGuestSeccomp,
       shmBytes: 0,
+      mountSource: (mount) => guestSource(mount, id),
     });
     for (const line of guest.omitted) this.log.warn('left out of the container', { container: id, what: line });
     container.inGuest = true;
@@ -411,6 +414,18 @@ export class Sandbox {
       this.log.warn('cannot write the state file', { error: reasonOf(thrown) });
     }
   }
+}
+
+/**
+ * Where the guest finds a host file: nowhere yet. What every pod gets can be left out; a volume cannot.
+ * @throws KataError `unimplemented`
+ */
+function guestSource({ source, destination }: { source: string; destination: string }, id: string): 'drop' {
+  if (POD_FILES.includes(destination)) return 'drop';
+  throw new KataError(
+    'unimplemented',
+    `container ${id}: ${source} cannot be mounted at ${destination}: files of the host are not shared with the guest; leave the mount out`,
+  );
 }
 
 /** What agents say of a process or container they no longer have. */

@@ -291,6 +291,18 @@ test('bad bundles and options are told, and leave nothing', async ({ shim }) => 
   assert.equal(shim.names(), []);
 });
 
+test('mounts of the host: what every pod gets is left out, a volume is refused by its name', async ({ shim }) => {
+  const bind = (destination: string) => ({ destination, type: 'bind', source: '/srv/data', options: ['rbind'] });
+  const refused = await failure(shim.create('c1', ['true'], { spec: { mounts: [bind('/data')] } }));
+  assert.is(refused.code, 'unimplemented');
+  assert.match(refused.message, /\/srv\/data cannot be mounted at \/data/);
+  assert.not.ok(existsSync(shim.runtimeDirectory));
+  const other = await Harness.start();
+  await other.create('c1', ['true'], { spec: { mounts: [bind('/etc/hosts')] } });
+  assert.ok(other.log.lines.some((line) => line.includes('left out of the container') && line.includes('/etc/hosts')));
+  await other.close();
+});
+
 test('a failing rootfs undoes the VM', async ({ shim }) => {
   shim.guest.share.failure = new KataError('not_found', 'there is no rootfs at /nowhere');
   const failed = await failure(shim.create('c1', ['true']));
