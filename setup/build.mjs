@@ -3,7 +3,16 @@
  * The tree is relocatable; an installation is a link to build/bin/containerd-shim-kata-v2.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -32,7 +41,8 @@ export async function buildHost(output = join(ROOT, 'build')) {
 
 async function bundle(lib) {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-  await build({
+  const { outputFiles } = await build({
+    write: false,
     absWorkingDir: ROOT,
     entryPoints: { shim: 'host/bin/shim.ts', serve: 'host/bin/serve.ts' },
     outdir: lib,
@@ -42,8 +52,6 @@ async function bundle(lib) {
     target: TARGET,
     format: 'cjs',
     minify: true,
-    // Stack traces in logs name functions of the source.
-    keepNames: false,
     legalComments: 'none',
     external: ['./serve.cjs'],
     define: {
@@ -54,6 +62,7 @@ async function bundle(lib) {
     },
     logLevel: 'warning',
   });
+  for (const { path, contents } of outputFiles) replace(path, (fresh) => writeFileSync(fresh, contents));
 }
 
 /** The commit; empty outside of a checkout. */
