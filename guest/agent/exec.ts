@@ -47,9 +47,12 @@ export async function execProcess(guest: Guest, container: Container, request: E
       container.id,
     ]);
     const started = new Process(sys, loop, id, pid, stdio);
+    if (container.status === 'removing') {
+      started.signal(SIGKILL);
+      started.exited.then(() => started.close());
+      throw new AgentError('failed_precondition', `container ${container.id} was removed meanwhile`);
+    }
     container.execs.set(id, started);
-    // The container may have been killed or removed meanwhile.
-    if (container.status !== 'running' && container.status !== 'paused') started.signal(SIGKILL);
   } finally {
     release();
     attempt(() => sys.unlink(file));

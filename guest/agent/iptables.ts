@@ -1,8 +1,7 @@
 /** The guest's packet filter rules, where the guest has the programs for them. */
 import { AgentError } from './error.ts';
-import { exists } from './files.ts';
 import { POLLHUP, POLLIN } from './loop-interface.ts';
-import type { Guest } from './options.ts';
+import { type Guest, programPath } from './options.ts';
 import { InputStream, SharedFd } from './stream.ts';
 
 /** Most bytes of rules. A frame takes 4 MiB. */
@@ -26,7 +25,7 @@ export function setIpTables(guest: Guest, ipv6: boolean, rules: Uint8Array): Pro
 }
 
 function program(guest: Guest, name: string): string {
-  const found = [`/usr/sbin/${name}`, `/sbin/${name}`].find((path) => exists(guest.sys, path));
+  const found = programPath(guest, name);
   if (!found) throw new AgentError('unimplemented', `this guest has no ${name}`);
   return found;
 }

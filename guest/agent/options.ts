@@ -1,4 +1,5 @@
 /** Where the container services find and put things; tests point them elsewhere. */
+import { exists } from './files.ts';
 import type { Loop } from './loop-interface.ts';
 import type { Sys } from './sys.ts';
 
@@ -21,6 +22,8 @@ export interface ContainerOptions {
   readonly sysRoot: string;
   readonly devRoot: string;
   readonly resolvConf: string;
+  /** Where modprobe, mkfs.ext4 and the iptables programs may be. A guest need not have them. */
+  readonly programDirs: readonly string[];
   /** How long a hot-plugged device may take to appear, ms. */
   readonly hotplugTimeoutMs: number;
   /** Called once the answer to DestroySandbox is on its way; undefined: the machine is powered off. */
@@ -38,8 +41,14 @@ export const DEFAULT_OPTIONS: ContainerOptions = {
   sysRoot: '/sys',
   devRoot: '/dev',
   resolvConf: '/etc/resolv.conf',
+  programDirs: ['/usr/sbin', '/sbin'],
   hotplugTimeoutMs: 3000,
 };
+
+/** The path of a program the guest may have. */
+export function programPath({ sys, options }: Guest, name: string): string | undefined {
+  return options.programDirs.map((directory) => `${directory}/${name}`).find((path) => exists(sys, path));
+}
 
 /** Below it the host's shared files appear. */
 export function sharedDir(options: ContainerOptions): string {

@@ -12,7 +12,7 @@ import { AgentError, reasonOf } from './error.ts';
 import { attempt, exists, list, mkdirs } from './files.ts';
 import { checkPath, MS_BIND, MS_RDONLY, MS_REMOUNT, unmount } from './mount.ts';
 import type { NamespacePaths } from './oci-linux.ts';
-import type { Guest } from './options.ts';
+import { type Guest, programPath } from './options.ts';
 import { SIGKILL } from './process.ts';
 import { Storages } from './storage.ts';
 
@@ -24,7 +24,6 @@ export const POWEROFF_DELAY_MS = 100;
 export const MAX_HOSTNAME_BYTES = 64;
 
 const DIRECTORY_MODE = 0o755;
-const MODPROBE = ['/sbin/modprobe', '/usr/sbin/modprobe'];
 
 export class Sandbox {
   readonly containers = new Map<string, Container>();
@@ -162,7 +161,7 @@ export class Sandbox {
       await options.loadModule(name, parameters);
       return;
     }
-    const program = MODPROBE.find((path) => exists(sys, path));
+    const program = programPath(this.guest, 'modprobe');
     if (!program) throw new AgentError('internal', `kernel module ${name}: this guest has no modprobe`);
     const argv = [program, '-v', name, ...parameters];
     const status = await loop.exited(sys.spawn({ argv, env: [], stdio: [-1, -1, -1] }));

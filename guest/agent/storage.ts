@@ -3,9 +3,9 @@ import type { FSGroup, Storage } from '../../host/proto/messages/agent.ts';
 import { FSGroupChangePolicy } from '../../host/proto/messages/types.ts';
 import { blockDevice } from './block-device.ts';
 import { AgentError, errnoOf, reasonOf } from './error.ts';
-import { attempt, exists, list, mkdirs, readTextIfAny } from './files.ts';
+import { attempt, list, mkdirs, readTextIfAny } from './files.ts';
 import { checkPath, mountAt, unmount } from './mount.ts';
-import type { Guest } from './options.ts';
+import { type Guest, programPath } from './options.ts';
 
 /** Most storages mounted at a time. */
 export const MAX_STORAGES = 1024;
@@ -191,7 +191,7 @@ async function disk(guest: Guest, storage: Storage, target: string): Promise<boo
 
 async function makeFileSystem(guest: Guest, device: string): Promise<void> {
   const { sys, loop } = guest;
-  const program = ['/sbin/mkfs.ext4', '/usr/sbin/mkfs.ext4'].find((path) => exists(sys, path));
+  const program = programPath(guest, 'mkfs.ext4');
   if (!program) throw new AgentError('unimplemented', 'create_filesystem: this guest has no mkfs.ext4');
   const argv = [program, '-F', '-q', '-O', '^has_journal', '-m', '0', '-i', '163840', '-I', '128', device];
   const status = await loop.exited(sys.spawn({ argv, env: [], stdio: [-1, -1, -1] }));
