@@ -69,10 +69,12 @@ async function run({ sys, loop }: Guest, argv: readonly string[], input: Uint8Ar
   const status = await Promise.race([ended, loop.sleep(TIMEOUT_MS)]);
   writer.abort('ended');
   if (status === undefined) sys.kill(pid, SIGKILL);
+  // Before the status: a program that is cut off fails, too.
+  if (total > MAX_RULES_BYTES) {
+    throw new AgentError('resource_exhausted', `more than ${MAX_RULES_BYTES} bytes of rules`);
+  }
   const text = new TextDecoder().decode(joined(chunks).subarray(0, 1000));
   if (status !== 0) throw new AgentError('internal', `${argv[0]} ended with ${status ?? 'a timeout'}: ${text}`);
-  if (total > MAX_RULES_BYTES)
-    throw new AgentError('resource_exhausted', `more than ${MAX_RULES_BYTES} bytes of rules`);
   return joined(chunks);
 }
 

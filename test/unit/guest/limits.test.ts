@@ -100,7 +100,7 @@ limits('packet filter rules go through the guest\u2019s programs', async (contex
   assert.is(fs.statSync(`${directory}/rules`).size, rules.length);
   program(context, 'iptables-restore', 'echo "line 2 failed" >&2; exit 2');
   await refused(() => setIpTables(guest, false, rules), 'internal', /ended with 2: line 2 failed/);
-  program(context, 'ip6tables-save', `head -c ${MAX_RULES_BYTES + 1} /dev/zero`);
+  program(context, 'ip6tables-save', `head -c ${MAX_RULES_BYTES * 2} /dev/zero`);
   await refused(() => getIpTables(guest, true), 'resource_exhausted', /bytes of rules/);
 });
 
