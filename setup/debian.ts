@@ -8,8 +8,8 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { KataError, reasonOf } from '../host/error.ts';
 import { type AptSource, machineSources } from './apt-sources.ts';
 
@@ -65,7 +65,7 @@ export async function fetchPackages(
   const found: Package[] = [];
   for (const spec of specs) {
     const arch = spec.arch ?? machineArch();
-    const known = await cached(directory, keyOf(spec, arch));
+    const known = await cached(directory, recordOf(directory, spec, arch));
     if (known) {
       found.push(known);
       continue;
@@ -108,33 +108,31 @@ interface IndexEntry {
   readonly sha256: string;
 }
 
-function keyOf(spec: PackageSpec, arch: DebianArch): string {
-  return `${spec.suite}/${arch}/${spec.name}${spec.version ? `=${spec.version}` : ''}`;
+/** One file an entry: two set-ups at once cannot lose each other's. A package's name has no slash. */
+function recordOf(directory: string, spec: PackageSpec, arch: DebianArch): string {
+  const name = `${spec.suite}_${arch}_${spec.name}${spec.version ? `=${spec.version}` : ''}`;
+  return join(directory, 'index', `${name.replaceAll('/', '_')}.json`);
 }
 
-async function readIndex(directory: string): Promise<Record<string, IndexEntry>> {
+async function cached(directory: string, record: string): Promise<Package | undefined> {
+  let entry: IndexEntry;
   try {
-    return JSON.parse(await readFile(join(directory, 'index.json'), 'utf8')) as Record<string, IndexEntry>;
+    entry = JSON.parse(await readFile(record, 'utf8')) as IndexEntry;
   } catch {
     // Missing or damaged: what it named is simply fetched again.
-    return {};
+    return undefined;
   }
-}
-
-async function cached(directory: string, key: string): Promise<Package | undefined> {
-  const entry = (await readIndex(directory))[key];
-  if (!entry) return undefined;
   const file = join(directory, basename(entry.file));
   const exists = await stat(file).catch(() => undefined);
   if (!exists || (await sha256Of(file)) !== entry.sha256) return undefined;
   return { ...entry, file };
 }
 
-async function record(directory: string, key: string, found: Package): Promise<void> {
-  const index = { ...(await readIndex(directory)), [key]: { ...found, file: basename(found.file) } };
-  const next = join(directory, `index.json.${process.pid}`);
-  await writeFile(next, `${JSON.stringify(index, null, 2)}\n`);
-  await rename(next, join(directory, 'index.json'));
+async function write(record: string, found: Package): Promise<void> {
+  await mkdir(dirname(record), { recursive: true });
+  const next = `${record}.${process.pid}`;
+  await writeFile(next, `${JSON.stringify({ ...found, file: basename(found.file) }, null, 2)}\n`);
+  await rename(next, record);
 }
 
 async function sha256Of(file: string): Promise<string> {
@@ -235,9 +233,7 @@ async function download(
 ): Promise<Package> {
   const chosen = await choose(root, spec);
   // A place of its own, since the file's name is apt's choice (it escapes the version's colon).
-  const place = join(directory, `fetching.${process.pid}`);
-  await rm(place, { recursive: true, force: true });
-  await mkdir(place, { recursive: true });
+  const place = await mkdtemp(join(directory, 'fetching-'));
   try {
     progress(`fetching ${chosen.name} ${chosen.version} (${arch})`);
     await apt(root, ['apt-get', '-q', 'download', `${chosen.name}=${chosen.version}`], place).catch(
@@ -250,7 +246,7 @@ async function download(
     const file = join(directory, name);
     await rename(join(place, name), file);
     const found = { ...chosen, arch, file, sha256: await sha256Of(file) };
-    await record(directory, keyOf(spec, arch), found);
+    await write(recordOf(directory, spec, arch), found);
     return found;
   } finally {
     await rm(place, { recursive: true, force: true });

@@ -49,7 +49,8 @@ packages('what is there needs no mirror, and is fetched again only when damaged'
   const [again] = await fetchPackages([spec('plain')], destination, (line) => steps.push(line), mirror);
   assert.is(again?.sha256, first?.sha256);
   assert.is(steps.length, 2);
-  writeFileSync(join(destination, 'index.json'), '{ broken');
+  for (const name of readdirSync(join(destination, 'index')))
+    writeFileSync(join(destination, 'index', name), '{ broken');
   assert.is((await fetchPackages([spec('plain')], destination, () => {}, mirror))[0]?.sha256, first?.sha256);
 });
 
@@ -65,7 +66,7 @@ packages('what the suite does not have is an error that says so', async ({ base,
   await fails('nothing', /Debian sid has no package nothing$/);
   await fails('no-*', /has no package no-\*/);
   await fails('plain=3.0', /has no package plain in version 3\.0/);
-  assert.not.ok(existsSync(join(destination, 'index.json')));
+  assert.not.ok(existsSync(join(destination, 'index')));
   assert.not.ok(readdirSync(destination).some((name) => name.startsWith('fetching')));
 });
 

@@ -5,6 +5,9 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { MAX_CONNECTIONS } from '../../../guest/agent/channel.ts';
+import { MAX_STATUS_CHARS } from '../../../guest/agent/frame.ts';
+import { MAX_IN_FLIGHT } from '../../../guest/agent/ttrpc.ts';
 import { AGENT_ENTRY } from '../../../guest/image/agent.ts';
 import { decode, encode } from '../../../host/proto/codec.ts';
 import { CopyFileRequest, GetMetricsRequest, ListInterfacesRequest } from '../../../host/proto/messages/agent.ts';
@@ -157,6 +160,41 @@ agent('stops reading from a peer that does not read, and serves the others', asy
   for (let i = 0; i < sent; i++) await slow.answer(2 * i + 1);
   slow.close();
   other.close();
+});
+
+agent('refuses what exceeds its limits', async () => {
+  const peer = await Peer.connect();
+  const last = 2 * MAX_IN_FLIGHT + 1;
+  for (let stream = 1; stream <= last; stream += 2) peer.socket.write(frameOf(stream, request(AGENT, 'GetOOMEvent')));
+  const { status } = await peer.answer(last);
+  assert.is(status?.code, CODES.exhausted);
+  assert.match(status?.message ?? '', new RegExp(`more than ${MAX_IN_FLIGHT} requests`));
+  peer.close();
+  const other = await Peer.connect();
+  other.socket.write(frameOf(1, request('x'.repeat(MAX_STATUS_CHARS + 1), 'Check')));
+  assert.is((await other.answer(1)).status?.message.length, MAX_STATUS_CHARS);
+  other.close();
+});
+
+agent('serves so many connections, and others once these have gone', async () => {
+  const peers: Peer[] = [];
+  // Earlier ones may still be closing.
+  for (let open = 0; open < MAX_CONNECTIONS; ) {
+    const peer = await Peer.connect();
+    peer.socket.write(check(1));
+    const served = await Promise.race([peer.answer(1).then(() => true), once(peer.socket, 'close').then(() => false)]);
+    if (served) open = peers.push(peer);
+  }
+  const refused = await Peer.connect();
+  await once(refused.socket, 'close');
+  peers.pop()?.close();
+  for (let served = false; !served; ) {
+    const peer = await Peer.connect();
+    peer.socket.write(check(1));
+    served = await Promise.race([peer.answer(1).then(() => true), once(peer.socket, 'close').then(() => false)]);
+    peers.push(peer);
+  }
+  for (const peer of peers) peer.close();
 });
 
 agent('survives peers that leave in the middle', async () => {
