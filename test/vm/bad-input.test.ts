@@ -191,7 +191,13 @@ function silentGuest(directory: string): string {
     { type: 'file', path: 'bin/busybox', mode: 0o755, data: readFileSync(busybox) },
   ]);
   writeFileSync(`${directory}/silent.gz`, gzipSync(initrd));
-  const lines = ['[hypervisor.qemu]', `initrd = "${directory}/silent.gz"`, '[agent.kata]', 'dial_timeout = 10', ''];
-  writeFileSync(`${directory}/silent.toml`, lines.join('\n'));
+  const text = `[hypervisor.qemu]
+initrd = "${directory}/silent.gz"
+[agent.kata]
+dial_timeout = 10
+[edge]
+agent_transport = "virtio-serial"
+`;
+  writeFileSync(`${directory}/silent.toml`, text);
   return `${directory}/silent.toml`;
 }
