@@ -1,17 +1,19 @@
 /** QEMU's arguments as a function of what the VM is made of. Nothing in it depends on a pod but names, sizes and the guest. */
 import type { DeviceArguments } from '../../agent/transport.ts';
 import { KataError } from '../../error.ts';
-import type { Accelerator, VmConfig } from '../hypervisor.ts';
+import type { Accelerator, PciPath, VmConfig } from '../hypervisor.ts';
 
 /** Descriptors QEMU inherits: its control channel, its console, then the devices' own. */
 export const QMP_FD = 3;
 export const CONSOLE_FD = 4;
 export const FIRST_DEVICE_FD = 5;
 
-/** Spare root ports for hot-plug, one device each. */
+/** Devices that can be plugged into a q35: slots 1 to 31 of one bridge. It costs 10 ms of boot, eight root ports 130. */
+export const BRIDGE_SLOTS = 31;
+/** Devices that can be plugged into a virt, which knows PCI Express hot-plug only: one a root port. */
 export const ROOT_PORTS = 8;
-/** PCI slot of the first root port on the root bus; those below are left to devices present at boot. */
-export const FIRST_ROOT_PORT_SLOT = 0x10;
+/** PCI slot of the bridge or the first root port on the root bus; those below are left to devices present at boot. */
+export const FIRST_HOTPLUG_SLOT = 0x10;
 
 /** No legacy calls, no children, no change of priority or privilege; see `-sandbox` in qemu(1). */
 const DEFAULT_SECCOMP = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
@@ -22,7 +24,7 @@ interface Machine {
   readonly cpu: (accelerator: Accelerator) => string;
   readonly serialConsole: string;
   readonly kernelParams: string;
-  readonly hotplug: boolean;
+  readonly hotplug: 'bridge' | 'ports' | 'none';
 }
 
 /**
@@ -39,26 +41,45 @@ const X86 = {
 };
 
 const MACHINES: Readonly<Record<string, Machine>> = {
-  q35: { ...X86, properties: () => 'q35,vmport=off,smbus=off,sata=off', hotplug: true },
-  microvm: { ...X86, properties: () => 'microvm,acpi=on,pcie=on,rtc=on,isa-serial=on', hotplug: false },
+  q35: { ...X86, properties: () => 'q35,vmport=off,smbus=off,sata=off', hotplug: 'bridge' },
+  microvm: { ...X86, properties: () => 'microvm,acpi=on,pcie=on,rtc=on,isa-serial=on', hotplug: 'none' },
   virt: {
     properties: (accelerator) => `virt,gic-version=${accelerator === 'kvm' ? 'host' : '3'}`,
     // cortex-a57: `max` without KVM computes pointer authentication in software and boots five times slower.
     cpu: (accelerator) => (accelerator === 'kvm' ? 'host' : 'cortex-a57'),
     serialConsole: 'ttyAMA0',
     kernelParams: `iommu.passthrough=0 ${COMMON_PARAMS}`,
-    hotplug: true,
+    hotplug: 'ports',
   },
 };
 
-/** Whether devices can be plugged into a running machine of this type. */
-export function canHotplug(machineType: string): boolean {
-  return MACHINES[machineType]?.hotplug ?? false;
+/** A place for one device in a running machine. */
+export interface HotplugSlot {
+  /** QEMU's `bus` and `addr` of the device. */
+  readonly bus: string;
+  readonly addr: string;
+  /** The same place as the guest sees it. */
+  readonly path: PciPath;
 }
 
-/** The guest's name for the root port `index`: a device on it is `<slot>/00`. */
-export function rootPortPciPath(index: number): string {
-  return `${(FIRST_ROOT_PORT_SLOT + index).toString(16).padStart(2, '0')}/00`;
+/** The places of a machine type, in the order of their use; none for an unknown type. */
+export function hotplugSlots(machineType: string): HotplugSlot[] {
+  switch (Object.hasOwn(MACHINES, machineType) ? MACHINES[machineType]?.hotplug : 'none') {
+    case 'bridge':
+      return Array.from({ length: BRIDGE_SLOTS }, (_, index) => ({
+        bus: 'hotplug',
+        addr: `0x${(index + 1).toString(16)}`,
+        path: `${hex(FIRST_HOTPLUG_SLOT)}/${hex(index + 1)}`,
+      }));
+    case 'ports':
+      return Array.from({ length: ROOT_PORTS }, (_, index) => ({
+        bus: `rp${index}`,
+        addr: '0x0',
+        path: `${hex(FIRST_HOTPLUG_SLOT + index)}/00`,
+      }));
+    default:
+      return [];
+  }
 }
 
 /**
@@ -84,7 +105,7 @@ export function qemuArguments(config: VmConfig, devices: DeviceArguments, accele
     ...consoleArguments(config),
     ...guestArguments(config),
     ...['-append', kernelCommandLine(config, accelerator)],
-    ...(machine.hotplug ? rootPorts() : []),
+    ...hotplugArguments(machine),
     ...devices.arguments.map((argument) => placeDescriptors(argument, devices.fds.length)),
   ];
 }
@@ -183,11 +204,24 @@ function imageParams(config: VmConfig): string[] {
   ];
 }
 
-function rootPorts(): string[] {
+function hotplugArguments(machine: Machine): string[] {
+  if (machine.hotplug === 'none') return [];
+  // Without its own controller (shpc) devices come and go by ACPI, which guests serve at once. The windows are for
+  // the registers of devices to come: without them a guest has no room to map them.
+  if (machine.hotplug === 'bridge') {
+    return [
+      '-device',
+      `pci-bridge,id=hotplug,bus=pcie.0,addr=0x${hex(FIRST_HOTPLUG_SLOT)},chassis_nr=1,shpc=off,io-reserve=4k,mem-reserve=1m,pref64-reserve=4m`,
+    ];
+  }
   return Array.from({ length: ROOT_PORTS }, (_, index) => [
     '-device',
-    `pcie-root-port,id=rp${index},bus=pcie.0,addr=0x${(FIRST_ROOT_PORT_SLOT + index).toString(16)},chassis=${index + 1},slot=${index + 1}`,
+    `pcie-root-port,id=rp${index},bus=pcie.0,addr=0x${hex(FIRST_HOTPLUG_SLOT + index)},chassis=${index + 1},slot=${index + 1}`,
   ]).flat();
+}
+
+function hex(slot: number): string {
+  return slot.toString(16).padStart(2, '0');
 }
 
 function placeDescriptors(argument: string, count: number): string {

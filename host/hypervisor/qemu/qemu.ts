@@ -10,7 +10,7 @@ import type { ProcessIdentity } from '../../process.ts';
 import { oneLine, Tail } from '../../tail.ts';
 import type { Accelerator, Hypervisor, PciPath, VmConfig, VmExit } from '../hypervisor.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
-import { canHotplug, qemuArguments, ROOT_PORTS, rootPortPciPath } from './command-line.ts';
+import { type HotplugSlot, hotplugSlots, qemuArguments } from './command-line.ts';
 import { Qmp } from './qmp.ts';
 
 /** What QEMU gets to greet on its control channel, ms; it takes 60 to 150 on an idle machine. */
@@ -24,7 +24,7 @@ const DRIVER_POLL_MS = 5;
 
 /** A device's own part of QEMU, undone in reverse when the device goes. */
 interface Plugged {
-  readonly port: number;
+  readonly slot: HotplugSlot;
   readonly backend: { readonly remove: string; readonly args: Readonly<Record<string, unknown>> };
 }
 
@@ -38,7 +38,7 @@ export class Qemu implements Hypervisor {
   #qmp: Qmp | undefined;
   readonly #console = new Tail();
   readonly #plugged = new Map<string, Plugged>();
-  readonly #freePorts = Array.from({ length: ROOT_PORTS }, (_, index) => index);
+  readonly #freeSlots: HotplugSlot[];
   #nextBackend = 0;
   #starting: Promise<void> | undefined;
   #stopped = false;
@@ -50,6 +50,7 @@ export class Qemu implements Hypervisor {
   constructor(config: VmConfig, choice?: AcceleratorChoice) {
     this.#config = config;
     this.#choice = choice;
+    this.#freeSlots = hotplugSlots(config.machineType);
     this.exited = new Promise((resolve) => {
       this.#settleExited = resolve;
     });
@@ -102,7 +103,7 @@ export class Qemu implements Hypervisor {
       id,
       { command: 'blockdev-add', args: { driver: 'raw', 'node-name': node, 'read-only': readOnly, file } },
       { remove: 'blockdev-del', args: { 'node-name': node } },
-      { driver: 'virtio-blk-pci', drive: node, 'share-rw': readOnly },
+      { driver: 'virtio-blk-pci', drive: node, 'share-rw': readOnly, 'disable-legacy': 'on' },
     );
   }
 
@@ -114,7 +115,7 @@ export class Qemu implements Hypervisor {
     await qmp.execute('device_del', { id: device });
     await qmp.waitEvent('DEVICE_DELETED', (data) => data.device === device, UNPLUG_MS);
     this.#plugged.delete(id);
-    this.#freePorts.push(plugged.port);
+    this.#freeSlots.push(plugged.slot);
     await qmp.execute(plugged.backend.remove, plugged.backend.args);
   }
 
@@ -172,33 +173,33 @@ export class Qemu implements Hypervisor {
     device: Readonly<Record<string, unknown>>,
   ): Promise<PciPath> {
     const qmp = this.#running();
-    if (!canHotplug(this.#config.machineType)) {
+    if (hotplugSlots(this.#config.machineType).length === 0) {
       throw new KataError(
         'failed_precondition',
         `hypervisor.qemu.machine_type: devices cannot be plugged into a running ${this.#config.machineType}; use q35 or virt`,
       );
     }
     if (this.#plugged.has(id)) throw new KataError('already_exists', `device ${id} is plugged already`);
-    const port = this.#freePorts.shift();
-    if (port === undefined) {
+    const slot = this.#freeSlots.shift();
+    if (slot === undefined) {
       throw new KataError(
         'resource_exhausted',
-        `all ${ROOT_PORTS} hot-plug ports of the VM are taken; ${id} needs one`,
+        `all hot-plug slots of the VM are taken by ${this.#plugged.size} devices; ${id} needs one`,
       );
     }
-    this.#plugged.set(id, { port, backend });
+    this.#plugged.set(id, { slot, backend });
     let added = false;
     try {
       await qmp.execute(add.command, add.args);
       added = true;
-      await qmp.execute('device_add', { ...device, id: deviceId(id), bus: `rp${port}` });
+      await qmp.execute('device_add', { ...device, id: deviceId(id), bus: slot.bus, addr: slot.addr });
     } catch (thrown) {
       if (added) await qmp.execute(backend.remove, backend.args).catch(() => {});
       this.#plugged.delete(id);
-      this.#freePorts.unshift(port);
+      this.#freeSlots.unshift(slot);
       throw thrown;
     }
-    return rootPortPciPath(port);
+    return slot.path;
   }
 
   /**

@@ -1,11 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  BRIDGE_SLOTS,
   FIRST_DEVICE_FD,
+  hotplugSlots,
   kernelCommandLine,
   qemuArguments,
   ROOT_PORTS,
-  rootPortPciPath,
 } from '../../../host/hypervisor/qemu/command-line.ts';
 import { vmConfig } from './vm-config.ts';
 
@@ -71,15 +72,19 @@ line('nothing comes from defaults, files of the host or a display, and QEMU conf
   assert.equal(valuesOf(qemuArguments(vmConfig({ seccompSandbox: 'on' }), NO_DEVICES, 'tcg'), '-sandbox'), ['on']);
 });
 
-line('root ports for hot-plug, whose guest paths follow from their slots', () => {
-  const ports = valuesOf(qemuArguments(vmConfig(), NO_DEVICES, 'tcg'), '-device').filter((device) =>
-    device.startsWith('pcie-root-port'),
-  );
-  assert.is(ports.length, ROOT_PORTS);
-  assert.is(ports[1], 'pcie-root-port,id=rp1,bus=pcie.0,addr=0x11,chassis=2,slot=2');
-  assert.is(rootPortPciPath(1), '11/00');
-  const microvm = qemuArguments(vmConfig({ machineType: 'microvm' }), NO_DEVICES, 'kvm');
-  assert.not(microvm.some((argument) => argument.startsWith('pcie-root-port')));
+line('a q35 has one bridge for hot-plug, a virt root ports; guest paths follow from their slots', () => {
+  const hotplug = (machineType: string): string[] =>
+    valuesOf(qemuArguments(vmConfig({ machineType }), NO_DEVICES, 'kvm'), '-device');
+  assert.equal(hotplug('q35'), [
+    'pci-bridge,id=hotplug,bus=pcie.0,addr=0x10,chassis_nr=1,shpc=off,io-reserve=4k,mem-reserve=1m,pref64-reserve=4m',
+  ]);
+  assert.equal(hotplugSlots('q35')[30], { bus: 'hotplug', addr: '0x1f', path: '10/1f' });
+  assert.is(hotplugSlots('q35').length, BRIDGE_SLOTS);
+  assert.is(hotplug('virt').length, ROOT_PORTS);
+  assert.is(hotplug('virt')[1], 'pcie-root-port,id=rp1,bus=pcie.0,addr=0x11,chassis=2,slot=2');
+  assert.equal(hotplugSlots('virt')[1], { bus: 'rp1', addr: '0x0', path: '11/00' });
+  assert.equal(hotplug('microvm'), []);
+  assert.equal(hotplugSlots('microvm'), []);
 });
 
 line('vCPUs beyond those at boot are present but asleep', () => {

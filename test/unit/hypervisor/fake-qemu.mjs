@@ -18,12 +18,13 @@ const answers = {
   'blockdev-add': (args) => known.add(args['node-name']) && {},
   'blockdev-del': (args) => known.delete(args['node-name']) && {},
   'x-query-virtio-status': () => ({ status: { statuses: ['VIRTIO_CONFIG_S_DRIVER_OK: Driver setup and ready'] } }),
-  device_add: ({ id, bus, drive, chardev }) => {
+  device_add: ({ id, bus, addr, drive, chardev }) => {
+    const slot = `${bus}@${addr}`;
     if (kernel.endsWith('refuse-device')) throw new Error('no such bus');
-    if (known.has(bus)) throw new Error(`slot of ${bus} is taken`);
+    if (known.has(slot)) throw new Error(`${slot} is taken`);
     if (!known.has(drive ?? chardev)) throw new Error('no such backend');
-    known.add(id).add(bus);
-    known[id] = bus;
+    known.add(id).add(slot);
+    known[id] = slot;
     return {};
   },
   device_del: ({ id }) => {

@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KataError } from '../../../host/error.ts';
 import type { VmConfig } from '../../../host/hypervisor/hypervisor.ts';
-import { ROOT_PORTS } from '../../../host/hypervisor/qemu/command-line.ts';
+import { BRIDGE_SLOTS } from '../../../host/hypervisor/qemu/command-line.ts';
 import { Qemu } from '../../../host/hypervisor/qemu/qemu.ts';
 import { isAlive } from '../../../host/process.ts';
 import { vmConfig } from './vm-config.ts';
@@ -130,23 +130,26 @@ vm('what the guest prints is kept and harmless', async ({ qemu }) => {
   assert.is(made.consoleTail(), '\\x1b[2Jguest says hello\n');
 });
 
-vm('devices take a port each, and give it back', async ({ qemu, disk }) => {
+vm('devices take a slot each, and give it back', async ({ qemu, disk }) => {
   const made = qemu();
   await made.start(NO_DEVICES);
-  assert.is(await made.plugVirtioFs('kataShared', '/run/fs.sock'), '10/00');
-  for (let n = 1; n < ROOT_PORTS; n++) assert.is(await made.plugBlock(`disk/${n}`, disk, true), `1${n}/00`);
+  assert.is(await made.plugVirtioFs('kataShared', '/run/fs.sock'), '10/01');
+  for (let n = 2; n <= BRIDGE_SLOTS; n++) {
+    const path = `10/${n.toString(16).padStart(2, '0')}`;
+    assert.is(await made.plugBlock(`disk/${n}`, disk, true), path);
+  }
   const full = await failure(made.plugBlock('one more', disk, true));
   assert.is(full.code, 'resource_exhausted');
   await made.unplug('disk/3');
   await made.unplug('disk/3');
-  assert.is(await made.plugBlock('one more', disk, true), '13/00');
+  assert.is(await made.plugBlock('one more', disk, true), '10/03');
   assert.is((await failure(made.plugBlock('one more', disk, true))).code, 'already_exists');
 });
 
 vm('a device that QEMU refuses leaves nothing behind', async ({ qemu, directory, disk }) => {
   const made = qemu({ kernel: join(directory, 'refuse-device') });
   await made.start(NO_DEVICES);
-  for (let n = 0; n <= ROOT_PORTS; n++) {
+  for (let n = 0; n <= BRIDGE_SLOTS; n++) {
     const { code, message } = await failure(made.plugBlock('a', disk, true));
     assert.is(code, 'internal');
     assert.match(message, /no such bus/);
@@ -154,7 +157,7 @@ vm('a device that QEMU refuses leaves nothing behind', async ({ qemu, directory,
   await made.stop();
   // What QEMU knew after each attempt: the one backend under way, never those of earlier attempts.
   const known = (await made.exited).stderr.trim().split('\n').at(-1);
-  assert.is(known, `block-${ROOT_PORTS}`);
+  assert.is(known, `block-${BRIDGE_SLOTS}`);
 });
 
 vm('a disk that does not exist is not found', async ({ qemu }) => {
