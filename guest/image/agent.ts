@@ -116,9 +116,12 @@ async function quickjsObjects(target: Architecture, quickjs: string, key: string
   await mkdir(next, { recursive: true });
   for (const name of QUICKJS_SOURCES) {
     const object = join(next, name.replace(/c$/, 'o'));
-    await succeed([...compiler, ...QUICKJS_FLAGS, '-c', join(quickjs, name), '-o', object], {
-      timeoutMs: COMPILE_TIMEOUT_MS,
-    });
+    await succeed(
+      [...compiler, ...QUICKJS_FLAGS, `-ffile-prefix-map=${quickjs}=quickjs`, '-c', join(quickjs, name), '-o', object],
+      {
+        timeoutMs: COMPILE_TIMEOUT_MS,
+      },
+    );
   }
   await writeFile(join(next, 'done'), '');
   await rm(directory, { recursive: true, force: true });
