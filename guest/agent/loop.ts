@@ -6,6 +6,9 @@ import type { PollEntry, Sys } from './sys.ts';
 /** Exit statuses kept for those who ask after the fact. */
 export const MAX_KEPT_STATUSES = 4096;
 
+/** Reported by poll(2) for a descriptor that is not open. */
+const POLLNVAL = 32;
+
 interface Watch extends PollEntry {
   readonly callback: (revents: number) => void;
   ended: boolean;
@@ -91,6 +94,8 @@ export class EventLoop implements Loop {
       const watch = watches[i] as Watch;
       if (!ready || watch.ended) continue;
       try {
+        // Closed by mistake while watched: polling it again would return at once, for ever.
+        if (ready & POLLNVAL) throw new Error('it is closed');
         watch.callback(ready);
       } catch (error) {
         watch.ended = true;

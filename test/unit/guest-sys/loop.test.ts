@@ -5,6 +5,9 @@ import { EventLoop, MAX_KEPT_STATUSES } from '../../../guest/agent/loop.ts';
 import { POLLIN, POLLOUT } from '../../../guest/agent/loop-interface.ts';
 import type { PollEntry, Reaped, Sys } from '../../../guest/agent/sys.ts';
 
+/** The pretended system reports only what is asked for, so this is. */
+const POLLNVAL = 32;
+
 const loop = suite('event loop');
 
 loop('calls back what is ready, until it is unwatched', () => {
@@ -56,6 +59,16 @@ loop('a callback that throws loses its watch, and nothing else', () => {
   assert.is(calls, 2);
   assert.is(machine.lines.length, 1);
   assert.match(machine.lines[0] ?? '', /descriptor 3 failed: broken/);
+});
+
+loop('a descriptor closed while watched is watched no more', () => {
+  const { machine, events } = setUp();
+  events.watch(3, POLLIN | POLLNVAL, () => assert.unreachable('it must not be called'));
+  machine.ready = new Map([[3, POLLNVAL]]);
+  events.turn();
+  events.turn();
+  assert.equal(machine.polled, []);
+  assert.match(machine.lines.join(), /descriptor 3 failed: it is closed/);
 });
 
 loop('timers fire in order, at their time, unless cancelled', () => {
