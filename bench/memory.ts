@@ -4,7 +4,7 @@ import type { Process } from '../setup/processes.ts';
 
 export interface Memory {
   readonly name: string;
-  /** Pages nobody else has, MiB. */
+  /** Written pages that nobody else has, MiB. Clean ones are program text of the page cache: theirs to share, or to drop. */
   readonly privateMib: number;
   /** Private pages and the process's share of the others, MiB. */
   readonly pssMib: number;
@@ -17,7 +17,7 @@ export function memoryOf(process: Process): Memory | undefined {
     const kib = (key: string) => Number(new RegExp(`^${key}: +(\\d+) kB`, 'm').exec(text)?.[1] ?? 0);
     return {
       name: process.name,
-      privateMib: (kib('Private_Clean') + kib('Private_Dirty') + kib('Private_Hugetlb')) / 1024,
+      privateMib: (kib('Private_Dirty') + kib('Private_Hugetlb')) / 1024,
       pssMib: kib('Pss') / 1024,
     };
   } catch {
