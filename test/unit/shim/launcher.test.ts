@@ -71,6 +71,7 @@ test('anything else than an address is a failure, and told', (context) => {
 
 test('Node is started with its own arguments first, without its environment variables, in a mount namespace of its own', (context) => {
   config(context, {});
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
   node(context, 'echo "unix://$*|${NODE_OPTIONS-}|${NODE_EXTRA_CA_CERTS-}|$(readlink /proc/self/ns/mnt)"');
   const { out } = launch(context, [...FLAGS, 'start'], { NODE_OPTIONS: '--bad', NODE_EXTRA_CA_CERTS: '/bad' });
   assert.match(
