@@ -14,8 +14,10 @@ const APT_TIMEOUT_MS = 15 * 60 * 1000;
 const NPM_TIMEOUT_MS = 10 * 60 * 1000;
 /** Seconds apt waits for another apt or dpkg to finish. */
 const APT_LOCK_WAIT = 300;
-/** Bytes of a failed command's output that are shown. */
-const OUTPUT_TAIL = 4096;
+/** Characters of a failed command's output that are shown: npm says first what is wrong, apt last. */
+const OUTPUT_PART = 1500;
+/** npm's own patience without a network is many minutes. */
+const NPM_NETWORK = ['--fetch-retries=3', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000'];
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -104,7 +106,7 @@ function apt(args) {
 async function installNpmPackages() {
   if (npmPackagesMatchLock()) return;
   await step('npm packages', () =>
-    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], NPM_TIMEOUT_MS, process.env),
+    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error', ...NPM_NETWORK], NPM_TIMEOUT_MS, process.env),
   );
 }
 
@@ -132,11 +134,15 @@ function run(command, args, timeout, env) {
         if (!error) return done();
         fail(
           new Error(
-            `${command} ${args.join(' ')} failed (${error.signal ?? `exit code ${error.code}`}):\n${`${stdout}${stderr}`.slice(-OUTPUT_TAIL)}`,
+            `${command} ${args.join(' ')} failed (${error.signal ?? `exit code ${error.code}`}):\n${ends(`${stdout}${stderr}`)}`,
           ),
         );
       },
     );
     child.stdin?.end();
   });
+}
+
+function ends(text) {
+  return text.length <= 2 * OUTPUT_PART ? text : `${text.slice(0, OUTPUT_PART)}\n...\n${text.slice(-OUTPUT_PART)}`;
 }
