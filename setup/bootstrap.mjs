@@ -25,6 +25,7 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const PACKAGES = {
   'busybox-static': ['/bin/busybox', '/usr/bin/busybox'],
   bsdutils: ['/usr/bin/script'],
+  crun: ['/usr/bin/crun'],
   gcc: ['/usr/bin/gcc'],
   iproute2: ['/usr/sbin/ip', '/sbin/ip', '/usr/bin/ip', '/bin/ip'],
   'libc6-dev': ['/usr/include/stdio.h'],
