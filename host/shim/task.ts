@@ -1,5 +1,6 @@
 /** The Task service: containerd's calls, answered from memory wherever the guest need not be asked. */
 import { KataError } from '../error.ts';
+import { rewriteProcess, rewriteResources } from '../oci/rewrite.ts';
 import { translateProcess, translateResources } from '../oci/translate.ts';
 import { encode } from '../proto/codec.ts';
 import { Status } from '../proto/messages/containerd_task.ts';
@@ -188,7 +189,7 @@ export class Tasks implements Observer {
   private exec(request: task.ExecProcessRequest): Record<string, never> {
     const { sandbox, container } = this.find(request.id);
     checkIdentifier('exec id', request.exec_id);
-    const spec = translateProcess(payloadOf(request.spec, PROCESS_TYPE, 'the exec spec'));
+    const spec = rewriteProcess(translateProcess(payloadOf(request.spec, PROCESS_TYPE, 'the exec spec')));
     sandbox.addExec(container, request.exec_id, spec, streamsOf(request));
     this.options.events.publish('TaskExecAdded', { container_id: request.id, exec_id: request.exec_id });
     return {};
@@ -209,7 +210,8 @@ export class Tasks implements Observer {
 
   private async update({ id, resources }: task.UpdateTaskRequest): Promise<Record<string, never>> {
     const { sandbox, container } = this.find(id);
-    await sandbox.update(container, translateResources(payloadOf(resources, RESOURCES_TYPE, 'the resources')));
+    const translated = translateResources(payloadOf(resources, RESOURCES_TYPE, 'the resources'));
+    await sandbox.update(container, rewriteResources(translated));
     return {};
   }
 

@@ -20,7 +20,7 @@ function valuesOf(args: readonly string[], option: string): string[] {
 const line = suite('QEMU command line');
 
 for (const [what, changes, accelerator, machine, cpu] of [
-  ['amd64 without KVM', {}, 'tcg', 'q35,vmport=off,smbus=off,sata=off,accel=tcg,memory-backend=mem', 'max'],
+  ['amd64 without KVM', {}, 'tcg', 'q35,vmport=off,smbus=off,sata=off,accel=tcg,memory-backend=mem', 'max,-erms,-fsrm'],
   [
     'amd64 with KVM',
     { cpuFeatures: 'pmu=off' },
