@@ -2,11 +2,9 @@
 import { AgentError, errnoOf } from './error.ts';
 import type { Loop } from './loop-interface.ts';
 import type { AgentHandlers, HealthHandlers } from './service-table.ts';
+import { DEVICE_HANDLERS } from './spec-devices.ts';
 import { STORAGE_HANDLERS } from './storage.ts';
 import type { Sys } from './sys.ts';
-
-/** Device types that spec-devices.ts serves, for GetGuestDetails. */
-const DEVICE_HANDLERS = ['blk', 'mmioblk', 'nvdimm'];
 
 /** Set by the build. */
 declare const AGENT_VERSION: string;

@@ -1,11 +1,10 @@
 /** The shim's socket: a file only root may open, taken over only when nobody answers on it. */
 import { mkdirSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
+import { MAX_SOCKET_PATH_BYTES } from '../agent/transport.ts';
 import { KataError, reasonOf } from '../error.ts';
 import { SOCKET_DIRECTORY } from '../sandbox/identity.ts';
 
-/** Longest path of a unix socket, bytes: sun_path has 108 with its end. */
-export const MAX_SOCKET_PATH_BYTES = 107;
 /** How long a socket found in the way may take to answer, ms. */
 const ANSWER_MS = 1000;
 

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { listen, MAX_SOCKET_PATH_BYTES, socketPath, socketPathOf } from '../../../host/shim/listen.ts';
+import { MAX_SOCKET_PATH_BYTES } from '../../../host/agent/transport.ts';
+import { listen, socketPath, socketPathOf } from '../../../host/shim/listen.ts';
 
 const test = suite<{ directory: string }>('listening');
 
