@@ -35,6 +35,18 @@ export interface VmConfig {
   readonly memoryMib: number;
   readonly seccompSandbox: string;
   readonly debug: boolean;
+  /** Path of the network namespace the VMM runs in; absent or empty: that of the shim. */
+  readonly networkNamespace?: string | undefined;
+}
+
+/** A NIC's host end. */
+export interface NicBackend {
+  /** Name of a tap or macvtap device in the VMM's network namespace. */
+  readonly device: string;
+  /** Descriptors of that device, where the VMM cannot open it by name (macvtap); absent: it opens `device` itself. */
+  readonly fds?: readonly number[] | undefined;
+  /** As `02:42:ac:11:00:02`. */
+  readonly mac: string;
 }
 
 /** How a VMM ended. */
@@ -66,6 +78,8 @@ export interface Hypervisor {
   plugVirtioFs(tag: string, socketPath: string): Promise<PciPath>;
   /** Plugs a block device or image file of the host. `id` names it for `unplug`. */
   plugBlock(id: string, path: string, readOnly: boolean): Promise<PciPath>;
+  /** Plugs a virtio NIC on a tap device. `id` names it for `unplug`. */
+  plugNic(id: string, nic: NicBackend): Promise<PciPath>;
   unplug(id: string): Promise<void>;
   /** Ends the VM at once. Idempotent; resolves when the process is reaped. */
   stop(): Promise<void>;

@@ -2,6 +2,7 @@
 import type { Init } from '../proto/codec.ts';
 import type { Storage } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
+import type { Mount as SpecMount } from '../proto/messages/oci.ts';
 
 /** Where the guest mounts the shared file system; fixed by the agent protocol. */
 export const GUEST_SHARED = '/run/kata-containers/shared/containers/';
@@ -11,6 +12,14 @@ export const SHARE_TAG = 'kataShared';
 export interface GuestRootfs {
   /** Path of the root file system inside the guest, for `root.path` of the spec. */
   readonly path: string;
+  /** What the agent has to mount first. */
+  readonly storages: readonly Init<Storage>[];
+}
+
+/** How a volume looks in the guest. */
+export interface GuestVolume {
+  /** The mount as the container's spec in the guest has it. */
+  readonly mount: Init<SpecMount>;
   /** What the agent has to mount first. */
   readonly storages: readonly Init<Storage>[];
 }
@@ -30,7 +39,14 @@ export interface RootfsShare {
    * @throws KataError `invalid_argument` (bad mount), `not_found` (rootfs missing); nothing is left behind
    */
   addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs>;
-  /** Undoes `addRootfs`. Idempotent; works with a dead VM. */
+  /**
+   * Makes a file or directory of the host that a container's spec binds available in the guest.
+   * @param id of the container: `removeRootfs` undoes its volumes too
+   * @returns undefined: the guest has it already, the mount is sent as it is
+   * @throws KataError `not_found` (source missing), `invalid_argument`; nothing is left behind
+   */
+  addVolume(id: string, mount: SpecMount): Promise<GuestVolume | undefined>;
+  /** Undoes `addRootfs` and the container's `addVolume`s. Idempotent; works with a dead VM. */
   removeRootfs(id: string): Promise<void>;
   /** Undoes everything. Idempotent. */
   close(): Promise<void>;
