@@ -20,11 +20,11 @@ const ROOTS = ['Spec', 'Process', 'LinuxResources'];
  * https://github.com/opencontainers/runtime-spec/blob/main/specs-go/config.go
  */
 const JSON_NAMES = {
-  Spec: 'ociVersion process root hostname mounts hooks annotations linux solaris windows',
+  Spec: 'ociVersion process root hostname mounts hooks annotations linux solaris windows domainname',
   Process:
     'terminal consoleSize user args env cwd capabilities rlimits noNewPrivileges apparmorProfile oomScoreAdj selinuxLabel',
   Box: 'height width',
-  User: 'uid gid additionalGids username',
+  User: 'uid gid additionalGids username umask',
   LinuxCapabilities: 'bounding effective inheritable permitted ambient',
   POSIXRlimit: 'type hard soft',
   Mount: 'destination source type options',
@@ -32,15 +32,15 @@ const JSON_NAMES = {
   Hooks: 'prestart poststart poststop createRuntime createContainer startContainer',
   Hook: 'path args env timeout',
   Linux:
-    'uidMappings gidMappings sysctl resources cgroupsPath namespaces devices seccomp rootfsPropagation maskedPaths readonlyPaths mountLabel intelRdt',
+    'uidMappings gidMappings sysctl resources cgroupsPath namespaces devices seccomp rootfsPropagation maskedPaths readonlyPaths mountLabel intelRdt personality',
   Windows: '-',
   Solaris: '-',
   LinuxIDMapping: 'hostID containerID size',
   LinuxNamespace: 'type path',
   LinuxDevice: 'path type major minor fileMode uid gid',
-  LinuxResources: 'devices memory cpu pids blockIO hugepageLimits network',
+  LinuxResources: 'devices memory cpu pids blockIO hugepageLimits network unified',
   LinuxMemory: 'limit reservation swap kernel kernelTCP swappiness disableOOMKiller',
-  LinuxCPU: 'shares quota period realtimeRuntime realtimePeriod cpus mems',
+  LinuxCPU: 'shares quota period realtimeRuntime realtimePeriod cpus mems burst idle',
   LinuxWeightDevice: 'major minor weight leafWeight',
   LinuxThrottleDevice: 'major minor rate',
   LinuxBlockIO:
@@ -50,18 +50,21 @@ const JSON_NAMES = {
   LinuxNetwork: 'classID priorities',
   LinuxHugepageLimit: 'pageSize limit',
   LinuxInterfacePriority: 'name priority',
-  LinuxSeccomp: 'defaultAction architectures flags syscalls',
+  LinuxSeccomp: 'defaultAction architectures flags syscalls defaultErrnoRet',
   LinuxSeccompArg: 'index value valueTwo op',
   LinuxSyscall: 'names action errnoRet args',
   LinuxIntelRdt: 'l3CacheSchema',
+  LinuxPersonality: 'domain flags',
 };
 
 /** As assembly/oci/translate.ts reads them. */
 const KINDS = { string: 1, bool: 2, int64: 3, uint64: 4, uint32: 5, message: 6, map: 7 };
 const REPEATED = 16;
 const PRESENCE = 32;
-/** A field number up to this makes a tag of one byte. */
-const MAX_FIELD_NUMBER = 15;
+/** A field's number is a byte of its row. */
+const MAX_FIELD_NUMBER = 255;
+/** Slots that assembly/oci/translate.ts keeps a message. */
+const MAX_FIELDS = 16;
 
 /** @returns {Map<string, string>} path to text */
 export function generate() {
@@ -79,6 +82,7 @@ export function generate() {
 function describe(type) {
   const keys = JSON_NAMES[type.name]?.split(' ');
   if (keys?.length !== type.fieldsArray.length) throw new Error(`${type.name}: name its fields in JSON_NAMES`);
+  if (keys.length > MAX_FIELDS) throw new Error(`${type.name}: more than ${MAX_FIELDS} fields`);
   const fields = type.fieldsArray.map((field, i) => ({
     key: keys[i],
     number: field.id,
@@ -89,7 +93,7 @@ function describe(type) {
 }
 
 function kindOf(field) {
-  if (field.id > MAX_FIELD_NUMBER) throw new Error(`${field.fullName}: tags of two bytes are not written`);
+  if (field.id > MAX_FIELD_NUMBER) throw new Error(`${field.fullName}: at most ${MAX_FIELD_NUMBER}`);
   if (field.map) {
     if (field.type !== 'string' || field.keyType !== 'string')
       throw new Error(`${field.fullName}: not a map of strings`);

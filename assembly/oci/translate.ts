@@ -72,7 +72,7 @@ const WIRE_BYTES: u32 = 2;
 const FIELD_BYTES: usize = 6;
 /** No key of the tables is longer (bytes); a longer one is unknown. */
 const MAX_KEY: usize = 32;
-/** Field numbers run to 15; for each, where its value starts and ends in the output (two words; 0, 0: not seen). */
+/** A message has 16 fields at most; for each, by its row: where its value starts and ends in the output (two words; 0, 0: not seen). */
 const FRAME_FIELDS: usize = 16;
 const FRAME_BYTES: usize = FRAME_FIELDS * 8;
 const MAX_LEVELS: i32 = 8;
@@ -127,24 +127,25 @@ export function ociErrorOffset(): u32 {
 function writeMessage(type: i32, level: i32): bool {
   const frame = frames + <usize>level * FRAME_BYTES;
   for (let slot = frame; slot < frame + FRAME_BYTES; slot += 16) v128.store(slot, i32x4.splat(0));
+  const first = FIELDS + <usize>load<u8>(MESSAGES + type * 2) * FIELD_BYTES;
   take(OPEN_BRACE, EXPECTED_OBJECT);
   if (takeIf(CLOSE_BRACE)) return true;
   while (true) {
     if (!takeKey()) return false;
-    const field = fieldOf(type);
+    const field = fieldOf(type, first);
     if (!take(COLON, EXPECTED_COLON)) return false;
-    if (!(field === 0 ? skipValue(level + 1) : writeMember(field, frame, level))) return false;
+    if (!(field === 0 ? skipValue(level + 1) : writeMember(field, frame + ((field - first) / FIELD_BYTES) * 8, frame, level))) return false;
     const next = takeNext(CLOSE_BRACE);
     if (next <= 0) return next === 0;
   }
 }
 
 /** The row of the last string scanned among a message's fields, or 0. */
-function fieldOf(type: i32): usize {
+function fieldOf(type: i32, first: usize): usize {
   const length = lengthOfString();
   if (length === 0 || length > MAX_KEY) return 0;
   const text = textAddress(key);
-  let row = FIELDS + <usize>load<u8>(MESSAGES + type * 2) * FIELD_BYTES;
+  let row = first;
   const last = row + <usize>load<u8>(MESSAGES + type * 2, 1) * FIELD_BYTES;
   for (; row < last; row += FIELD_BYTES) {
     if (<usize>load<u8>(row) === length && memory.compare(NAMES + load<u16>(row, 4), text, length) === 0) return row;
@@ -153,8 +154,7 @@ function fieldOf(type: i32): usize {
 }
 
 /** A field's value, in place of an earlier one. */
-function writeMember(field: usize, frame: usize, level: i32): bool {
-  const slot = frame + <usize>load<u8>(field, 1) * 8;
+function writeMember(field: usize, slot: usize, frame: usize, level: i32): bool {
   if (load<u32>(slot, 4) !== 0) forget(slot, frame);
   if (peek() === LETTER_N && takeNull()) return true;
   const from = written();
@@ -166,7 +166,7 @@ function writeMember(field: usize, frame: usize, level: i32): bool {
 
 /**
  * Removes a value written before, by moving what follows. The field's new value goes to the end, so bytes move again only
- * when another of the message's fields (15 at most) is replaced or they are read again: the sum stays linear.
+ * when another of the message's fields (16 at most) is replaced or they are read again: the sum stays linear.
  */
 function forget(slot: usize, frame: usize): void {
   const from = load<u32>(slot);
@@ -204,19 +204,19 @@ function takeText(): bool {
 }
 
 function writeText(tag: u32): bool {
-  return writeByte(tag) && writeString();
+  return writeVarint(tag) && writeString();
 }
 
 function writeBool(tag: u32): bool {
   if (takeFalse()) return true;
-  if (takeTrue()) return writeByte(tag) && writeByte(1);
+  if (takeTrue()) return writeVarint(tag) && writeByte(1);
   return fail(EXPECTED_BOOL, at);
 }
 
 function writeNumber(field: usize, kind: u32): bool {
   if (!takeWhole(kind & KIND_MASK)) return false;
   if (magnitude() === 0 && (kind & PRESENCE) === 0) return true;
-  return writeByte(tagOf(field, kind & KIND_MASK)) && writeVarint(isNegative() ? 0 - magnitude() : magnitude());
+  return writeVarint(tagOf(field, kind & KIND_MASK)) && writeVarint(isNegative() ? 0 - magnitude() : magnitude());
 }
 
 /** Takes a number that fits the kind. */
@@ -236,7 +236,7 @@ function takeWhole(kind: u32): bool {
 
 function writeNested(field: usize, level: i32): bool {
   if (peek() !== OPEN_BRACE) return fail(EXPECTED_OBJECT, at);
-  if (!writeByte(tagOf(field, KIND_MESSAGE))) return false;
+  if (!writeVarint(tagOf(field, KIND_MESSAGE))) return false;
   const mark = written();
   return writeByte(0) && writeMessage(load<u8>(field, 3), level + 1) && closeLength(mark);
 }
@@ -248,7 +248,7 @@ function writeList(field: usize, level: i32): bool {
   const packed = kind === KIND_UINT32;
   let mark: usize = 0;
   if (packed) {
-    if (!writeByte(((<u32>load<u8>(field, 1)) << 3) | WIRE_BYTES)) return false;
+    if (!writeVarint(((<u32>load<u8>(field, 1)) << 3) | WIRE_BYTES)) return false;
     mark = written();
     if (!writeByte(0)) return false;
   }
@@ -262,7 +262,7 @@ function writeList(field: usize, level: i32): bool {
 
 function writeElement(field: usize, kind: u32, level: i32): bool {
   if (peek() === LETTER_N && takeNull()) {
-    return kind === KIND_UINT32 ? writeByte(0) : writeByte(tagOf(field, kind)) && writeByte(0);
+    return kind === KIND_UINT32 ? writeByte(0) : writeVarint(tagOf(field, kind)) && writeByte(0);
   }
   if (kind === KIND_STRING) return takeText() && writeText(tagOf(field, kind));
   if (kind === KIND_MESSAGE) return writeNested(field, level);
@@ -274,7 +274,7 @@ function writeMap(tag: u32): bool {
   if (!take(OPEN_BRACE, EXPECTED_OBJECT)) return false;
   if (takeIf(CLOSE_BRACE)) return true;
   while (true) {
-    if (!writeByte(tag)) return false;
+    if (!writeVarint(tag)) return false;
     const mark = written();
     if (!(writeByte(0) && writeEntry() && closeLength(mark))) return false;
     const next = takeNext(CLOSE_BRACE);

@@ -27,6 +27,7 @@ export function configOf(spec: Spec, place: GuestPlace): JsonObject {
     process: spec.Process && processConfig(spec.Process, place.selinux),
     root: { path: place.rootfs, readonly: spec.Root?.Readonly ?? false },
     hostname: text(spec.Hostname),
+    domainname: text(spec.Domainname),
     mounts: spec.Mounts.map(mountConfig),
     hooks: spec.Hooks && hooksConfig(spec.Hooks),
     annotations: annotations(spec.Annotations),
@@ -43,6 +44,7 @@ export function processConfig(process: Process, selinux: boolean): JsonObject {
     user: present({
       uid: user?.UID ?? 0,
       gid: user?.GID ?? 0,
+      umask: user?.Umask,
       additionalGids: filled(user?.AdditionalGids ?? []),
     }),
     args: [...process.Args],

@@ -69,6 +69,8 @@ export function linuxConfig(linux: Linux | undefined, place: LinuxPlace): JsonOb
     devices: filled((linux?.Devices ?? []).map(device)),
     resources: resources(linux?.Resources, linux?.Devices ?? []),
     seccomp: linux?.Seccomp && seccomp(linux.Seccomp),
+    // crun refuses flags, of which the specification defines none.
+    personality: linux?.Personality && { domain: linux.Personality.Domain },
     rootfsPropagation: text(linux?.RootfsPropagation),
     maskedPaths: filled(linux?.MaskedPaths ?? []),
     readonlyPaths: filled(linux?.ReadonlyPaths ?? []),
@@ -156,6 +158,7 @@ function deviceRule(rule: LinuxDeviceCgroup): JsonObject {
 function seccomp(filter: LinuxSeccomp): JsonObject {
   return {
     defaultAction: filter.DefaultAction,
+    defaultErrnoRet: filter.DefaultErrnoRet,
     architectures: filled(filter.Architectures),
     flags: filled(filter.Flags),
     syscalls: filled(filter.Syscalls.map(syscall)),

@@ -1,6 +1,7 @@
 /** Devices the host has attached for a container: their node in the guest replaces the host's numbers in the spec. */
+import { decode } from '../../host/proto/codec.ts';
 import type { Device } from '../../host/proto/messages/agent.ts';
-import type { Linux, LinuxDevice, LinuxResources, Spec } from '../../host/proto/messages/oci.ts';
+import { Linux, type LinuxDevice, type LinuxResources, type Spec } from '../../host/proto/messages/oci.ts';
 import { blockDevice } from './block-device.ts';
 import { AgentError } from './error.ts';
 import type { Guest } from './options.ts';
@@ -34,21 +35,7 @@ export async function patchDevices(guest: Guest, spec: Spec, devices: readonly D
 }
 
 function linuxOf(spec: Spec): Linux {
-  spec.Linux ??= {
-    UIDMappings: [],
-    GIDMappings: [],
-    Sysctl: {},
-    Resources: undefined,
-    CgroupsPath: '',
-    Namespaces: [],
-    Devices: [],
-    Seccomp: undefined,
-    RootfsPropagation: '',
-    MaskedPaths: [],
-    ReadonlyPaths: [],
-    MountLabel: '',
-    IntelRdt: undefined,
-  };
+  spec.Linux ??= decode(Linux, new Uint8Array(0));
   return spec.Linux;
 }
 

@@ -24,7 +24,8 @@ export function resolveUser(guest: Guest, container: Rooted, user: StringUser): 
   const entry = user.uid === '' ? undefined : find(user.uid, passwd);
   const uid = user.uid === '' ? 0 : (number(user.uid) ?? number(entry?.[2] ?? '') ?? unknown('user', user.uid));
   const gid = user.gid === '' ? (number(entry?.[3] ?? '') ?? 0) : groupId(user.gid, group);
-  return { UID: uid, GID: gid, AdditionalGids: user.additionalGids.map((name) => groupId(name, group)), Username: '' };
+  const AdditionalGids = user.additionalGids.map((name) => groupId(name, group));
+  return { UID: uid, GID: gid, AdditionalGids, Username: '', Umask: undefined };
 }
 
 function groupId(name: string, group: () => string[][]): number {

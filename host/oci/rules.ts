@@ -1,9 +1,10 @@
 /**
  * What of a container's spec changes on its way into the guest, as tables. host/oci/rewrite.ts carries them out.
  *
- * Everything that is not named here reaches the guest as containerd wrote it. What the agent protocol has no field for
- * cannot reach it: resources.unified and .rdma, memory.checkBeforeUpdate, cpu.burst and .idle, seccomp.defaultErrnoRet and
- * listener, user.umask, a mount's uidMappings and gidMappings, personality, time offsets.
+ * Everything that is not named here reaches the guest as containerd wrote it. resources.unified, cpu.burst and .idle,
+ * seccomp.defaultErrnoRet, user.umask, domainname and personality travel in fields of our own (proto/oci.proto): our agent
+ * applies them, others skip them. What has no field cannot reach any guest: resources.rdma, memory.checkBeforeUpdate,
+ * seccomp's listener, a mount's uidMappings and gidMappings, time offsets, scheduler, ioPriority, execCPUAffinity.
  */
 import type { LinuxDevice, Mount } from '../proto/messages/oci.ts';
 import type { FieldPath } from './edit.ts';

@@ -12,6 +12,7 @@ export interface Spec {
   Linux: Linux | undefined;
   Solaris: Solaris | undefined;
   Windows: Windows | undefined;
+  Domainname: string;
 }
 export const Spec: MessageType<Spec> = /* @__PURE__ */ message<Spec>('grpc.Spec', () => [
   [1, 'Version', 'string'],
@@ -24,6 +25,7 @@ export const Spec: MessageType<Spec> = /* @__PURE__ */ message<Spec>('grpc.Spec'
   [8, 'Linux', Linux],
   [9, 'Solaris', Solaris],
   [10, 'Windows', Windows],
+  [100, 'Domainname', 'string'],
 ]);
 
 export interface Process {
@@ -69,12 +71,14 @@ export interface User {
   GID: number;
   AdditionalGids: number[];
   Username: string;
+  Umask: number | undefined;
 }
 export const User: MessageType<User> = /* @__PURE__ */ message<User>('grpc.User', () => [
   [1, 'UID', 'uint32'],
   [2, 'GID', 'uint32'],
   [3, 'AdditionalGids', 'uint32', 'repeated'],
   [4, 'Username', 'string'],
+  [100, 'Umask', 'uint32', 'optional'],
 ]);
 
 export interface LinuxCapabilities {
@@ -169,6 +173,7 @@ export interface Linux {
   ReadonlyPaths: string[];
   MountLabel: string;
   IntelRdt: LinuxIntelRdt | undefined;
+  Personality: LinuxPersonality | undefined;
 }
 export const Linux: MessageType<Linux> = /* @__PURE__ */ message<Linux>('grpc.Linux', () => [
   [1, 'UIDMappings', LinuxIDMapping, 'repeated'],
@@ -184,6 +189,7 @@ export const Linux: MessageType<Linux> = /* @__PURE__ */ message<Linux>('grpc.Li
   [11, 'ReadonlyPaths', 'string', 'repeated'],
   [12, 'MountLabel', 'string'],
   [13, 'IntelRdt', LinuxIntelRdt],
+  [100, 'Personality', LinuxPersonality],
 ]);
 
 export interface Windows {
@@ -247,6 +253,7 @@ export interface LinuxResources {
   BlockIO: LinuxBlockIO | undefined;
   HugepageLimits: LinuxHugepageLimit[];
   Network: LinuxNetwork | undefined;
+  Unified: Record<string, string>;
 }
 export const LinuxResources: MessageType<LinuxResources> = /* @__PURE__ */ message<LinuxResources>('grpc.LinuxResources', () => [
   [1, 'Devices', LinuxDeviceCgroup, 'repeated'],
@@ -256,6 +263,7 @@ export const LinuxResources: MessageType<LinuxResources> = /* @__PURE__ */ messa
   [5, 'BlockIO', LinuxBlockIO],
   [6, 'HugepageLimits', LinuxHugepageLimit, 'repeated'],
   [7, 'Network', LinuxNetwork],
+  [100, 'Unified', 'string', 'map', 'string'],
 ]);
 
 export interface LinuxMemory {
@@ -285,6 +293,8 @@ export interface LinuxCPU {
   RealtimePeriod: Int64;
   Cpus: string;
   Mems: string;
+  Burst: Int64;
+  Idle: Int64 | undefined;
 }
 export const LinuxCPU: MessageType<LinuxCPU> = /* @__PURE__ */ message<LinuxCPU>('grpc.LinuxCPU', () => [
   [1, 'Shares', 'uint64'],
@@ -294,6 +304,8 @@ export const LinuxCPU: MessageType<LinuxCPU> = /* @__PURE__ */ message<LinuxCPU>
   [5, 'RealtimePeriod', 'uint64'],
   [6, 'Cpus', 'string'],
   [7, 'Mems', 'string'],
+  [100, 'Burst', 'uint64'],
+  [101, 'Idle', 'int64', 'optional'],
 ]);
 
 export interface LinuxWeightDevice {
@@ -393,12 +405,14 @@ export interface LinuxSeccomp {
   Architectures: string[];
   Flags: string[];
   Syscalls: LinuxSyscall[];
+  DefaultErrnoRet: number | undefined;
 }
 export const LinuxSeccomp: MessageType<LinuxSeccomp> = /* @__PURE__ */ message<LinuxSeccomp>('grpc.LinuxSeccomp', () => [
   [1, 'DefaultAction', 'string'],
   [2, 'Architectures', 'string', 'repeated'],
   [3, 'Flags', 'string', 'repeated'],
   [4, 'Syscalls', LinuxSyscall, 'repeated'],
+  [100, 'DefaultErrnoRet', 'uint32', 'optional'],
 ]);
 
 export interface LinuxSeccompArg {
@@ -432,4 +446,13 @@ export interface LinuxIntelRdt {
 }
 export const LinuxIntelRdt: MessageType<LinuxIntelRdt> = /* @__PURE__ */ message<LinuxIntelRdt>('grpc.LinuxIntelRdt', () => [
   [1, 'L3CacheSchema', 'string'],
+]);
+
+export interface LinuxPersonality {
+  Domain: string;
+  Flags: string[];
+}
+export const LinuxPersonality: MessageType<LinuxPersonality> = /* @__PURE__ */ message<LinuxPersonality>('grpc.LinuxPersonality', () => [
+  [1, 'Domain', 'string'],
+  [2, 'Flags', 'string', 'repeated'],
 ]);

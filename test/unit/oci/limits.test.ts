@@ -79,7 +79,7 @@ limits('a call with arguments that make no sense does not trap', () => {
     const size = wasm.memory.buffer.byteLength;
     const calls: readonly [number, number, number, number, number][] = [
       [-1, OCI_INPUT_BASE, 2, OCI_OUTPUT_BASE, 100],
-      [31, OCI_INPUT_BASE, 2, OCI_OUTPUT_BASE, 100],
+      [32, OCI_INPUT_BASE, 2, OCI_OUTPUT_BASE, 100],
       [0, size - 1, 2, OCI_OUTPUT_BASE, 100],
       [0, -1, 2, OCI_OUTPUT_BASE, 100],
       [0, OCI_INPUT_BASE, -1, OCI_OUTPUT_BASE, 100],
