@@ -3,6 +3,7 @@ import { KataError } from '../error.ts';
 import { type Init, type MessageType, message } from '../proto/codec.ts';
 import * as agent from '../proto/messages/agent.ts';
 import { HealthCheckResponse_ServingStatus, HealthService, HealthServiceName } from '../proto/messages/health.ts';
+import type { ARPNeighbor, Interface, Route } from '../proto/messages/types.ts';
 import type { CallOptions, Client, Method } from '../ttrpc/types.ts';
 
 /** Deadline of the first Health.Check, ms: the guest is up, its agent may still be starting. */
@@ -15,6 +16,8 @@ export const CREATE_CONTAINER_TIMEOUT_MS = 60_000;
 export const SIGNAL_TIMEOUT_MS = 15_000;
 /** Deadline of Stats, ms: containerd itself waits 2 s for its own metrics. */
 export const STATS_TIMEOUT_MS = 10_000;
+/** Deadline of one call that sets up the guest's network, ms. */
+export const NETWORK_TIMEOUT_MS = 15_000;
 /** Deadline of RemoveContainer and DestroySandbox, ms. */
 export const REMOVE_TIMEOUT_MS = 20_000;
 
@@ -91,6 +94,23 @@ export class AgentClient {
 
   async reseedRandom(data: Uint8Array): Promise<void> {
     await this.call('ReseedRandomDev', METHODS.ReseedRandomDev, { data });
+  }
+
+  /** Gives an interface its name, addresses and MTU. Kata's agent answers before its device is there: see `isLinkMissing`. */
+  async updateInterface(description: Init<Interface>): Promise<void> {
+    const options = { timeoutMs: NETWORK_TIMEOUT_MS };
+    await this.call('UpdateInterface', METHODS.UpdateInterface, { interface: description }, options);
+  }
+
+  /** @param routes all there are to be */
+  async updateRoutes(routes: readonly Init<Route>[]): Promise<void> {
+    const request = { routes: { Routes: [...routes] } };
+    await this.call('UpdateRoutes', METHODS.UpdateRoutes, request, { timeoutMs: NETWORK_TIMEOUT_MS });
+  }
+
+  async addArpNeighbors(neighbors: readonly Init<ARPNeighbor>[]): Promise<void> {
+    const request = { neighbors: { ARPNeighbors: [...neighbors] } };
+    await this.call('AddARPNeighbors', METHODS.AddARPNeighbors, request, { timeoutMs: NETWORK_TIMEOUT_MS });
   }
 
   async createContainer(request: Init<CreateContainer>, timeoutMs: number): Promise<void> {

@@ -71,9 +71,10 @@ export interface Hypervisor {
   /**
    * Starts the VMM and waits until it answers on its control socket.
    * @param devices what the agent's transport adds to the VM
+   * @param spawned runs as soon as `pid` is known, long before the VMM answers: for the state file
    * @throws KataError `failed_precondition` for a path that does not exist, `internal` with the VMM's own words
    */
-  start(devices: DeviceArguments): Promise<void>;
+  start(devices: DeviceArguments, spawned?: () => void): Promise<void>;
   /** Plugs a virtio-fs device served by the vhost-user socket at `socketPath`. */
   plugVirtioFs(tag: string, socketPath: string): Promise<PciPath>;
   /** Plugs a block device or image file of the host. `id` names it for `unplug`. */

@@ -73,9 +73,9 @@ export class Qemu implements Hypervisor {
     return this.#child?.identity;
   }
 
-  start(devices: DeviceArguments): Promise<void> {
+  start(devices: DeviceArguments, spawned: () => void = () => {}): Promise<void> {
     if (this.#starting) return Promise.reject(new KataError('already_exists', 'this VM was started before'));
-    this.#starting = this.#start(devices);
+    this.#starting = this.#start(devices, spawned);
     return this.#starting;
   }
 
@@ -132,7 +132,7 @@ export class Qemu implements Hypervisor {
     return this.#console.text();
   }
 
-  async #start(devices: DeviceArguments): Promise<void> {
+  async #start(devices: DeviceArguments, spawned: () => void): Promise<void> {
     const config = this.#config;
     await checkFiles(config);
     this.#choice ??= await chooseAccelerator(config.qemuPath, config.kernel);
@@ -144,6 +144,7 @@ export class Qemu implements Hypervisor {
       dropCapabilities: true,
     });
     this.#child = child;
+    spawned();
     void child.exited.then((exit) => {
       this.#qmp?.close(`QEMU has ended${exit.stderr ? `: ${oneLine(exit.stderr)}` : ''}`);
       this.#settleExited(exit);

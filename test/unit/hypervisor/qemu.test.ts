@@ -61,6 +61,16 @@ async function failure(promise: Promise<unknown>): Promise<KataError> {
   ) as Promise<KataError>;
 }
 
+vm('tells of its process before the VMM answers', async ({ qemu }) => {
+  const machine = qemu({ kernel: '/nowhere/vmlinux' });
+  await failure(machine.start(NO_DEVICES, () => assert.unreachable('nothing was started')));
+  const started = qemu();
+  const seen: number[] = [];
+  await started.start(NO_DEVICES, () => seen.push(started.pid));
+  assert.equal(seen, [started.pid]);
+  assert.ok(started.pid > 0);
+});
+
 vm('starts, tells who it is, and is gone after stop, any number of times', async ({ qemu }) => {
   const made = qemu();
   assert.is(made.pid, 0);
