@@ -1,6 +1,6 @@
 /** Turns the spec that containerd wrote for the host into the one the guest's agent gets, by the tables of ./rules.ts. */
 import { statSync } from 'node:fs';
-import { encode, type MessageType } from '../proto/codec.ts';
+import { encode, type Init, type MessageType } from '../proto/codec.ts';
 import {
   Linux,
   type LinuxDevice,
@@ -21,6 +21,7 @@ import {
   GUEST_SHM,
   type HostFiles,
   MOUNT_RULES,
+  type MountRule,
   NAMESPACES,
   REMOVED_ANNOTATIONS,
   REPLACED_FIELDS,
@@ -37,10 +38,14 @@ export interface GuestView {
   /** The bundle's directory on the host, for the annotation. */
   readonly bundle: string;
   /**
-   * Where the guest finds a host file or directory that the spec binds: its path in the guest, 'drop' to leave the mount
-   * out, undefined to send it unchanged. Without it all are sent unchanged.
+   * What the guest gets in place of mounts that `sharedMounts` named: another mount, or 'drop' for none. Those that are not
+   * in it are sent unchanged.
    */
+  readonly mounts?: ReadonlyMap<Mount, Init<Mount> | 'drop'> | undefined;
+  /** For a caller that has no `mounts`: the path in the guest of a mount to share, or 'drop'. */
   readonly mountSource?: ((mount: Mount) => string | undefined) | undefined;
+  /** Paths of block devices in the spec that the guest has been given; all others are left out. */
+  readonly blockDevices?: ReadonlySet<string> | undefined;
   /** disable_guest_seccomp of the configuration. */
   readonly disableGuestSeccomp: boolean;
   /** Size of the sandbox's /dev/shm, bytes; 0: it has none, and the container gets one of its own. */
@@ -59,6 +64,15 @@ export interface RewrittenSpec {
 }
 
 /**
+ * The mounts of a spec that bind files or directories of the host, which have to be made available in the guest first.
+ * @param view what `readSpec` read
+ * @param host for tests; the host's own files otherwise
+ */
+export function sharedMounts(view: Pick<SpecView, 'mounts'>, host: HostFiles = HOST_FILES): Mount[] {
+  return view.mounts.filter((mount) => ruleOf(mount, host)?.action === 'share');
+}
+
+/**
  * Rewrites a spec for the guest.
  * @param spec encoded grpc.Spec of `translateSpec`
  * @param view what `readSpec` read in it
@@ -72,7 +86,7 @@ export function rewriteSpec(spec: Uint8Array, view: SpecView, guest: GuestView):
   for (const path of REPLACED_FIELDS) dropField(edit, type, path);
   addFields(edit, type, ['Root'], encode(Root, { Path: guest.rootPath }));
   const Namespaces = guestNamespaces(view.namespaces);
-  const Devices = guestDevices(view.devices, omitted);
+  const Devices = guestDevices(view.devices, guest, omitted);
   addFields(edit, type, ['Linux'], encode(Linux, { Namespaces, Devices }));
   const Mounts = guestMounts(view.mounts, guest, omitted);
   addFields(edit, type, [], encode(Spec, { Mounts, Annotations: guestAnnotations(view, guest.bundle) }));
@@ -111,30 +125,35 @@ function guestNamespaces(namespaces: readonly LinuxNamespace[]): Pick<LinuxNames
   return kept.map(({ Type }) => ({ Type }));
 }
 
-function guestDevices(devices: readonly LinuxDevice[], omitted: string[]): LinuxDevice[] {
+function guestDevices(devices: readonly LinuxDevice[], guest: GuestView, omitted: string[]): LinuxDevice[] {
   return devices.filter((device) => {
+    if (device.Type === 'b' && guest.blockDevices?.has(device.Path)) return true;
     const rule = DEVICE_RULES.find((candidate) => candidate.applies(device));
     if (rule) omitted.push(`device ${device.Path} (${device.Type} ${device.Major}:${device.Minor}): ${rule.why}`);
     return !rule;
   });
 }
 
-function guestMounts(mounts: readonly Mount[], guest: GuestView, omitted: string[]): Mount[] {
+function guestMounts(mounts: readonly Mount[], guest: GuestView, omitted: string[]): Init<Mount>[] {
   const host = guest.hostFiles ?? HOST_FILES;
-  const out: Mount[] = [];
+  const out: Init<Mount>[] = [];
   for (const mount of mounts) {
-    const rule = MOUNT_RULES.find((candidate) => candidate.applies(mount, host));
-    const action = rule?.action ?? 'share';
-    const source = action === 'share' ? guest.mountSource?.(mount) : undefined;
-    if (action === 'drop' || source === 'drop') {
-      omitted.push(`mount ${mount.destination} of ${mount.source}: ${rule?.why}`);
-    } else if (action === 'shm') {
-      out.push(shmMount(mount.destination, guest.shmBytes));
-    } else {
-      out.push(source === undefined ? mount : { ...mount, source });
-    }
+    const replacement = guest.mounts?.get(mount);
+    const rule = replacement ? undefined : ruleOf(mount, host);
+    const source = rule?.action === 'share' ? guest.mountSource?.(mount) : undefined;
+    if (replacement) {
+      if (replacement !== 'drop') out.push(replacement);
+    } else if (source !== undefined) {
+      if (source !== 'drop') out.push({ ...mount, source });
+    } else if (rule?.action === 'drop') omitted.push(`mount ${mount.destination} of ${mount.source}: ${rule.why}`);
+    else if (rule?.action === 'shm') out.push(shmMount(mount.destination, guest.shmBytes));
+    else out.push(mount);
   }
   return out;
+}
+
+function ruleOf(mount: Mount, host: HostFiles): MountRule | undefined {
+  return MOUNT_RULES.find((candidate) => candidate.applies(mount, host));
 }
 
 function shmMount(destination: string, sandboxBytes: number | undefined): Mount {
@@ -153,4 +172,5 @@ function guestAnnotations(view: SpecView, bundle: string): Record<string, string
 
 const HOST_FILES: HostFiles = {
   isRegularFile: (path) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false,
+  isBlockDevice: (path) => statSync(path, { throwIfNoEntry: false })?.isBlockDevice() ?? false,
 };

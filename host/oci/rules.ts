@@ -92,6 +92,8 @@ export interface MountRule {
 export interface HostFiles {
   /** Whether a path exists and is a regular file. */
   readonly isRegularFile: (path: string) => boolean;
+  /** Whether a path leads to the node of a block device. */
+  readonly isBlockDevice: (path: string) => boolean;
 }
 
 /** Mount rules; the first that applies decides. */
@@ -115,6 +117,11 @@ export const MOUNT_RULES: readonly MountRule[] = [
     why: "the pod's shared memory lives in the guest",
     applies: (mount) => withoutTrailingSlash(mount.destination) === '/dev/shm',
     action: 'shm',
+  },
+  {
+    why: 'a block device of the host: attached to the virtual machine',
+    applies: (mount, host) => isWithin(mount.source, '/dev') && host.isBlockDevice(mount.source),
+    action: 'share',
   },
   {
     why: "the guest's own devices",

@@ -5,8 +5,9 @@ import type { ProcessIdentity } from '../process.ts';
 import type { Init } from '../proto/codec.ts';
 import type { Storage } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
+import type { Mount as SpecMount } from '../proto/messages/oci.ts';
 import { BlockRootfs } from './block-rootfs.ts';
-import type { GuestRootfs, RootfsShare } from './share.ts';
+import type { GuestRootfs, GuestVolume, RootfsShare } from './share.ts';
 import { VirtioFsShare } from './virtio-fs-share.ts';
 import type { VirtiofsdConfig } from './virtiofsd.ts';
 
@@ -20,7 +21,6 @@ export class Rootfs implements RootfsShare {
   readonly #block: BlockRootfs;
   readonly #useBlock: boolean;
   #expectShare = true;
-  #attached = false;
 
   /**
    * @param directory the sandbox's private directory (0700)
@@ -48,9 +48,10 @@ export class Rootfs implements RootfsShare {
 
   /**
    * Tells of the first container's mounts before `prepare`: if they need no share, none is started until one does.
+   * @param volumes those of its spec that will be given to `addVolume`
    */
-  expect(mounts: readonly Mount[]): void {
-    this.#expectShare = !this.#isBlock(mounts);
+  expect(mounts: readonly Mount[], volumes: readonly SpecMount[] = []): void {
+    this.#expectShare = !this.#isBlock(mounts) || volumes.length > 0;
   }
 
   async prepare(): Promise<void> {
@@ -59,24 +60,17 @@ export class Rootfs implements RootfsShare {
 
   async attach(): Promise<readonly Init<Storage>[]> {
     if (!this.#expectShare) return [];
-    this.#attached = true;
     return this.#share.attach();
   }
 
   async addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
     const [first] = mounts;
     if (first && this.#isBlock(mounts)) return this.#block.add(id, first);
-    const rootfs = await this.#share.addRootfs(id, mounts, rootPath);
-    if (this.#attached || this.#expectShare) return rootfs;
-    // The share comes late, with this container: the guest mounts it now.
-    this.#attached = true;
-    try {
-      return { ...rootfs, storages: await this.#share.attach() };
-    } catch (thrown) {
-      this.#attached = false;
-      await this.#share.removeRootfs(id);
-      throw thrown;
-    }
+    return this.#late(id, await this.#share.addRootfs(id, mounts, rootPath));
+  }
+
+  async addVolume(id: string, mount: SpecMount): Promise<GuestVolume | undefined> {
+    return this.#late(id, await this.#share.addVolume(id, mount));
   }
 
   async removeRootfs(id: string): Promise<void> {
@@ -87,6 +81,18 @@ export class Rootfs implements RootfsShare {
   /** After `Hypervisor.stop`: plugged devices have gone with the VM. */
   async close(): Promise<void> {
     await this.#share.close();
+  }
+
+  /** Where the share comes late, with a container, this one and all that follow have it mounted: the guest does so once. */
+  async #late<Added extends GuestRootfs | GuestVolume>(id: string, added: Added): Promise<Added> {
+    if (this.#expectShare) return added;
+    try {
+      const storages = (await this.#share.attach()).map((storage) => ({ ...storage, shared: true }));
+      return { ...added, storages: [...storages, ...added.storages] };
+    } catch (thrown) {
+      await this.#share.removeRootfs(id);
+      throw thrown;
+    }
   }
 
   #isBlock(mounts: readonly Mount[]): boolean {

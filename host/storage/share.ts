@@ -1,6 +1,6 @@
 /** The seam by which a container's root file system reaches the guest. */
 import type { Init } from '../proto/codec.ts';
-import type { Storage } from '../proto/messages/agent.ts';
+import type { Device, Storage } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
 import type { Mount as SpecMount } from '../proto/messages/oci.ts';
 
@@ -18,10 +18,14 @@ export interface GuestRootfs {
 
 /** How a volume looks in the guest. */
 export interface GuestVolume {
-  /** The mount as the container's spec in the guest has it. */
-  readonly mount: Init<SpecMount>;
+  /** The mount as the container's spec in the guest has it; undefined: it has none, a device stands in for it. */
+  readonly mount: Init<SpecMount> | undefined;
   /** What the agent has to mount first. */
   readonly storages: readonly Init<Storage>[];
+  /** What the agent has to put into the container as a device. */
+  readonly devices?: readonly Init<Device>[] | undefined;
+  /** What the container may miss, a line each, for the log. */
+  readonly warnings?: readonly string[] | undefined;
 }
 
 export interface RootfsShare {

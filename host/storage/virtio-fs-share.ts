@@ -2,23 +2,38 @@
  * Root file systems shared over virtio-fs. Everything is mounted below `mounts`, in this process's own namespace;
  * `shared`, its slave, read-only at the top, is all that the daemon and the guest can see.
  */
-import { statSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MAX_SOCKET_PATH_BYTES } from '../agent/transport.ts';
 import type { ChildExit } from '../child.ts';
-import { KataError } from '../error.ts';
+import { KataError, reasonOf } from '../error.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import { MS, native } from '../native.ts';
 import type { ProcessIdentity } from '../process.ts';
 import type { Init } from '../proto/codec.ts';
 import type { Storage } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
+import type { Mount as SpecMount } from '../proto/messages/oci.ts';
+import { bindOptions, bindVolume, isWithin } from './bind-volume.ts';
 import { type MountRequest, makeDirectory, mountAll, removeDirectory, unmount, unmountAll } from './mounts.ts';
-import { GUEST_SHARED, type GuestRootfs, type RootfsShare, SHARE_TAG } from './share.ts';
+import { GUEST_SHARED, type GuestRootfs, type GuestVolume, type RootfsShare, SHARE_TAG } from './share.ts';
 import { Virtiofsd, type VirtiofsdConfig } from './virtiofsd.ts';
+import { VolumeSource } from './volume-source.ts';
 
+/** Most volumes of one container. */
+export const MAX_VOLUMES = 1024;
+/** Directory of a container's volumes, beside its rootfs. */
+const VOLUMES = 'volumes';
 /** The daemon must never open a device the guest has made, nor the host honour a set-uid bit it has set. */
 const SAFE = MS.NODEV | MS.NOSUID;
+
+/** What a container has in the share. */
+interface Shared {
+  /** Mounts on its rootfs; undefined: it has none here. */
+  rootfs: number | undefined;
+  /** Kinds of its volumes, by number. */
+  readonly volumes: ('file' | 'directory')[];
+}
 
 export class VirtioFsShare implements RootfsShare {
   readonly #directory: string;
@@ -26,8 +41,9 @@ export class VirtioFsShare implements RootfsShare {
   readonly #hypervisor: Pick<Hypervisor, 'plugVirtioFs'>;
   readonly #mounts: string;
   readonly #shared: string;
-  /** Mounts on `mounts/<id>/rootfs`, by container. */
-  readonly #containers = new Map<string, number>();
+  /** Where volumes are put together: private, so that nothing in it propagates. */
+  readonly #staging: string;
+  readonly #containers = new Map<string, Shared>();
   #prepared: Promise<void> | undefined;
   #attached: Promise<void> | undefined;
   #daemon: Virtiofsd | undefined;
@@ -45,6 +61,7 @@ export class VirtioFsShare implements RootfsShare {
     this.#hypervisor = hypervisor;
     this.#mounts = join(directory, 'mounts');
     this.#shared = join(directory, 'shared');
+    this.#staging = join(directory, 'staging');
     this.daemonExited = new Promise((resolve) => {
       this.#settleDaemonExited = resolve;
     });
@@ -71,7 +88,10 @@ export class VirtioFsShare implements RootfsShare {
 
   async attach(): Promise<readonly Init<Storage>[]> {
     await this.prepare();
-    this.#attached ??= this.#plug();
+    this.#attached ??= this.#plug().catch((thrown) => {
+      this.#attached = undefined;
+      throw thrown;
+    });
     await this.#attached;
     return [
       { driver: 'virtio-fs', source: SHARE_TAG, fstype: 'virtiofs', mount_point: GUEST_SHARED, options: ['nodev'] },
@@ -81,16 +101,18 @@ export class VirtioFsShare implements RootfsShare {
   async addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
     await this.prepare();
     this.#serving();
-    if (this.#containers.has(id))
+    const shared = this.#containers.get(id) ?? { rootfs: undefined, volumes: [] };
+    if (shared.rootfs !== undefined) {
       throw new KataError('already_exists', `container ${id} has a root file system already`);
-
+    }
     const container = join(this.#mounts, id);
     const rootfs = join(container, 'rootfs');
-    this.#containers.set(id, 0);
+    this.#containers.set(id, shared);
+    shared.rootfs = 0;
     try {
       makeDirectory(container);
       makeDirectory(rootfs);
-      this.#containers.set(id, mountAll(mounts.length > 0 ? mounts : [bindOf(rootPath)], rootfs, SAFE));
+      shared.rootfs = mountAll(mounts.length > 0 ? mounts : [bindOf(rootPath)], rootfs, SAFE);
     } catch (thrown) {
       await this.removeRootfs(id);
       throw thrown;
@@ -98,12 +120,29 @@ export class VirtioFsShare implements RootfsShare {
     return { path: join(GUEST_SHARED, id, 'rootfs'), storages: [] };
   }
 
+  /** Volumes may come before or after the container's root file system, or without one. */
+  async addVolume(id: string, mount: SpecMount): Promise<GuestVolume> {
+    await this.prepare();
+    this.#serving();
+    const source = await VolumeSource.open(id, mount);
+    try {
+      this.#serving();
+      const name = this.#bind(id, mount, source);
+      const guestPath = join(GUEST_SHARED, id, VOLUMES, name);
+      return { mount: { ...mount, source: guestPath }, storages: [], warnings: warningsOf(mount, source) };
+    } finally {
+      await source.close();
+    }
+  }
+
   async removeRootfs(id: string): Promise<void> {
-    const count = this.#containers.get(id);
-    if (count === undefined) return;
+    const shared = this.#containers.get(id);
+    if (!shared) return;
     const container = join(this.#mounts, id);
+    for (const [number, kind] of shared.volumes.entries()) removePlace(join(container, VOLUMES, `${number}`), kind);
+    removeDirectory(join(container, VOLUMES));
     const rootfs = join(container, 'rootfs');
-    unmountAll(rootfs, count);
+    unmountAll(rootfs, shared.rootfs ?? 0);
     removeDirectory(rootfs);
     removeDirectory(container);
     this.#containers.delete(id);
@@ -141,17 +180,56 @@ export class VirtioFsShare implements RootfsShare {
     makeDirectory(this.#mounts);
     makeDirectory(this.#shared);
     native().mount(this.#mounts, this.#mounts, '', MS.BIND, '', '');
+    // Private first: a peer of the mount it is made from would repeat there, and in all copies of that, what is mounted in it.
+    native().mount('none', this.#mounts, '', MS.PRIVATE, '', '');
     native().mount('none', this.#mounts, '', MS.SHARED, '', '');
     native().mount(this.#mounts, this.#shared, '', MS.BIND | MS.REC, '', '');
     native().mount('none', this.#shared, '', MS.SLAVE | MS.REC, '', '');
     native().mount('none', this.#shared, '', MS.BIND | MS.REMOUNT | MS.RDONLY | SAFE, '', '');
+    makeDirectory(this.#staging);
+    native().mount(this.#staging, this.#staging, '', MS.BIND, '', '');
+    native().mount('none', this.#staging, '', MS.PRIVATE, '', '');
+    makePlace(join(this.#staging, 'directory'), 'directory');
+    makePlace(join(this.#staging, 'file'), 'file');
   }
 
   #removeDirectories(): void {
+    for (const kind of ['directory', 'file'] as const) removePlace(join(this.#staging, kind), kind);
+    unmount(this.#staging);
+    removeDirectory(this.#staging);
     unmount(this.#shared);
     unmount(this.#mounts);
     removeDirectory(this.#shared);
     removeDirectory(this.#mounts);
+  }
+
+  /** Binds a volume and remembers it; the name of its place. Not interrupted by anything: it is all system calls. */
+  #bind(id: string, mount: SpecMount, source: VolumeSource): string {
+    const what = `container ${id}: ${mount.source}, to be mounted at ${mount.destination},`;
+    const { realPath } = source;
+    if (isWithin(realPath, this.#directory)) {
+      throw new KataError('invalid_argument', `${what} lies in the sandbox's own directory; mount something else`);
+    }
+    const shared = this.#containers.get(id) ?? { rootfs: undefined, volumes: [] };
+    if (shared.volumes.length >= MAX_VOLUMES) {
+      throw new KataError('resource_exhausted', `container ${id} has ${MAX_VOLUMES} volumes; that is the limit`);
+    }
+    const kind = source.kind === 'directory' ? 'directory' : 'file';
+    const name = `${shared.volumes.length}`;
+    const target = join(this.#mounts, id, VOLUMES, name);
+    this.#containers.set(id, shared);
+    makeDirectory(join(this.#mounts, id));
+    makeDirectory(join(this.#mounts, id, VOLUMES));
+    makePlace(target, kind);
+    const place = { staging: join(this.#staging, kind), target, hidden: this.#directory };
+    try {
+      bindVolume(source.path, realPath, kind === 'directory', place, bindOptions(mount.options));
+    } catch (thrown) {
+      removePlace(target, kind);
+      throw new KataError('invalid_argument', `${what} cannot be shared: ${reasonOf(thrown)}`, { cause: thrown });
+    }
+    shared.volumes.push(kind);
+    return name;
   }
 
   /** @throws KataError `unavailable` */
@@ -179,4 +257,29 @@ function bindOf(rootPath: string): MountRequest {
     throw new KataError('not_found', `root file system ${rootPath} does not exist or is not a directory`);
   }
   return { type: 'bind', source: rootPath, target: '', options: ['rbind'] };
+}
+
+/** Something empty to mount on, in a directory of ours; one that is there already is an error, or a link would lead a mount elsewhere. */
+function makePlace(path: string, kind: 'file' | 'directory'): void {
+  if (kind === 'directory') makeDirectory(path);
+  else
+    closeSync(openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW, 0o600));
+}
+
+/** Undoes what is mounted there and removes the place itself: what was mounted is never touched. */
+function removePlace(path: string, kind: 'file' | 'directory'): void {
+  unmount(path);
+  if (kind === 'directory') removeDirectory(path);
+  else rmSync(path, { force: true });
+}
+
+function warningsOf({ source, destination, options }: SpecMount, { kind }: VolumeSource): string[] {
+  const what = `mount ${destination} of ${source}`;
+  const warnings: string[] = [];
+  if (kind === 'socket' || kind === 'fifo') warnings.push(`${what}: a ${kind} connects nobody across two kernels`);
+  if (kind === 'char') warnings.push(`${what}: a device node outside /dev cannot be opened in the guest`);
+  if (bindOptions(options).bidirectional) {
+    warnings.push(`${what}: what the container mounts there does not reach the host (Bidirectional, rshared)`);
+  }
+  return warnings;
 }

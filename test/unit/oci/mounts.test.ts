@@ -4,38 +4,43 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type GuestView, readSpec, rewriteSpec } from '../../../host/oci/rewrite.ts';
-import { GUEST_SHM } from '../../../host/oci/rules.ts';
+import { type GuestView, readSpec, rewriteSpec, sharedMounts } from '../../../host/oci/rewrite.ts';
+import { GUEST_SHM, type HostFiles } from '../../../host/oci/rules.ts';
 import { translateSpec } from '../../../host/oci/translate.ts';
+import type { Mount } from '../../../host/proto/messages/oci.ts';
 import { reading } from './oracle.ts';
 
 type Values = Record<string, unknown>;
 
 const GUEST: GuestView = { rootPath: '/guest/rootfs', bundle: '/run/bundle', disableGuestSeccomp: true };
 
+/** @param replace what a mount that has to be shared becomes; undefined: nothing is shared */
 function guestMounts(
   mounts: readonly object[],
   guest: Partial<GuestView>,
+  replace?: (mount: Mount) => Mount | 'drop',
 ): { mounts: Values[]; omitted: readonly string[] } {
   const spec = translateSpec(Buffer.from(JSON.stringify({ process: { args: ['sh'] }, root: { path: '/' }, mounts })));
-  const rewritten = rewriteSpec(spec, readSpec(spec), { ...GUEST, ...guest });
+  const view = readSpec(spec);
+  const replaced = replace && new Map(sharedMounts(view, guest.hostFiles).map((mount) => [mount, replace(mount)]));
+  const rewritten = rewriteSpec(spec, view, { ...GUEST, mounts: replaced, ...guest });
   const { Mounts = [] } = reading('Spec', rewritten.spec) as { Mounts?: Values[] };
   return { mounts: Mounts, omitted: rewritten.omitted };
 }
 
 const mounting = suite('mounts');
 
-/** What one mount becomes; `shared` tells whether the storage layer was asked. */
+/** What one mount becomes; `shared` tells whether it was among those to share. */
 function mounted(
   mount: Values,
   guest: Partial<GuestView> = {},
+  replace: (mount: Mount) => Mount | 'drop' = (each) => ({ ...each, source: '/guest/source' }),
 ): { out: unknown; shared: boolean; omitted: readonly string[] } {
   let shared = false;
-  const mountSource = (): string => {
+  const { mounts, omitted } = guestMounts([mount], guest, (each) => {
     shared = true;
-    return '/guest/source';
-  };
-  const { mounts, omitted } = guestMounts([mount], { mountSource, ...guest });
+    return replace(each);
+  });
   return { out: mounts[0], shared, omitted };
 }
 
@@ -73,20 +78,19 @@ mounting('of host files ask the storage layer', () => {
     if (mount.type === '') delete expected.type;
     deepStrictEqual(mounted(mount).out, expected);
   }
-  deepStrictEqual(mounted(bind, { mountSource: undefined }).out, bind);
-  deepStrictEqual(mounted(bind, { mountSource: () => undefined }).out, bind);
-  deepStrictEqual(mounted(bind, { mountSource: () => 'drop' }), {
-    out: undefined,
-    shared: false,
-    omitted: ['mount /etc/hosts of /srv/hosts: a file or directory of the host'],
-  });
+  deepStrictEqual(guestMounts([bind], {}).mounts, [bind]);
+  deepStrictEqual(guestMounts([bind], { mounts: new Map() }).mounts, [bind]);
+  deepStrictEqual(
+    mounted(bind, {}, () => 'drop'),
+    { out: undefined, shared: true, omitted: [] },
+  );
 });
 
 mounting('of regular files below /dev are shared', () => {
   const directory = mkdtempSync(join(tmpdir(), 'kata-oci-'));
   try {
     writeFileSync(join(directory, 'file'), '');
-    const hostFiles = { isRegularFile: (path: string): boolean => path === '/dev/shm/file' };
+    const hostFiles: HostFiles = { isRegularFile: (path) => path === '/dev/shm/file', isBlockDevice: () => false };
     const bind = { destination: '/x', type: 'bind', source: '/dev/shm/file', options: ['rbind'] };
     deepStrictEqual(mounted(bind, { hostFiles }).out, { ...bind, source: '/guest/source' });
     deepStrictEqual(mounted({ ...bind, source: '/dev/shm/other' }, { hostFiles }).shared, false);
@@ -94,6 +98,16 @@ mounting('of regular files below /dev are shared', () => {
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+mounting('of block devices ask the storage layer, those of other devices do not', () => {
+  const hostFiles: HostFiles = { isRegularFile: () => false, isBlockDevice: (path) => path === '/dev/sdx' };
+  const bind = { destination: '/x', type: 'bind', source: '/dev/sdx', options: ['rbind'] };
+  deepStrictEqual(
+    mounted(bind, { hostFiles }, () => 'drop'),
+    { out: undefined, shared: true, omitted: [] },
+  );
+  deepStrictEqual(mounted({ ...bind, source: '/dev/fuse' }, { hostFiles }).shared, false);
 });
 
 mounting('/dev/shm is the sandbox’s, or one of its own', () => {
@@ -123,7 +137,7 @@ mounting('keep their order, also of 10 000', () => {
     type: i % 2 ? 'bind' : 'tmpfs',
     source: `/s/${i}`,
   }));
-  const out = guestMounts(mounts, { mountSource: (mount) => `/guest${mount.source}` }).mounts;
+  const out = guestMounts(mounts, {}, (mount) => ({ ...mount, source: `/guest${mount.source}` })).mounts;
   deepStrictEqual(
     out,
     mounts.map((mount, i) => (i % 2 ? { ...mount, source: `/guest${mount.source}` } : mount)),

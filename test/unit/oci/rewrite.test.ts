@@ -155,6 +155,20 @@ rewriting('block devices and VFIO groups are left out, and said so', () => {
   ]);
 });
 
+rewriting('a block device that the guest has been given stays', () => {
+  const devices = [
+    { path: '/dev/xvda', type: 'b', major: 8, minor: 0, fileMode: 0o640, uid: 7 },
+    { path: '/dev/xvdb', type: 'b', major: 8, minor: 16 },
+  ];
+  const { spec, omitted } = rewritten(encoded({ ...MINIMAL, linux: { devices } }), {
+    blockDevices: new Set(['/dev/xvda']),
+  });
+  deepStrictEqual((spec.Linux as { Devices: Values[] }).Devices, [
+    { Path: '/dev/xvda', Type: 'b', Major: '8', FileMode: 0o640, UID: 7 },
+  ]);
+  assert.is(omitted.length, 1);
+});
+
 rewriting('an exec and an update lose what the spec would lose there', () => {
   const { Process, Linux } = reading('Spec', fixture('every-field.json')) as { Process: Values; Linux: Values };
   const { SelinuxLabel, ...process } = Process;

@@ -1,0 +1,68 @@
+/** A file or directory of the host that a container's spec binds, held open so that nobody can exchange it. */
+import { close, constants, fstat, open, readlinkSync, type Stats } from 'node:fs';
+import { promisify } from 'node:util';
+import { KataError, reasonOf } from '../error.ts';
+import { O_PATH } from '../native.ts';
+import type { Mount } from '../proto/messages/oci.ts';
+
+export type SourceKind = 'file' | 'directory' | 'socket' | 'fifo' | 'char' | 'block';
+
+export class VolumeSource {
+  private constructor(
+    readonly fd: number,
+    readonly kind: SourceKind,
+    readonly stat: Stats,
+  ) {}
+
+  /**
+   * Opens a mount's source. The path is the node's own, so links in it are followed, but only this once.
+   * @param id of the container, for error messages
+   * @throws KataError `not_found` when it does not exist, `invalid_argument` when it cannot be opened
+   */
+  static async open(id: string, { source, destination }: Mount): Promise<VolumeSource> {
+    const what = `container ${id}: ${JSON.stringify(source)}, to be mounted at ${destination},`;
+    if (!source.startsWith('/')) {
+      throw new KataError('invalid_argument', `${what} is no absolute path; correct the mount's source`);
+    }
+    let fd: number;
+    try {
+      // In a thread: a network file system whose server is gone must not stop everything else.
+      fd = await promisify(open)(source, O_PATH | constants.O_NONBLOCK);
+    } catch (thrown) {
+      const { code } = thrown as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') {
+        throw new KataError('not_found', `${what} does not exist on the host; create it, or leave the mount out`);
+      }
+      throw new KataError('invalid_argument', `${what} cannot be opened: ${reasonOf(thrown)}`, { cause: thrown });
+    }
+    try {
+      const stat = await promisify(fstat)(fd);
+      return new VolumeSource(fd, kindOf(stat), stat);
+    } catch (thrown) {
+      await promisify(close)(fd);
+      throw new KataError('invalid_argument', `${what} cannot be examined: ${reasonOf(thrown)}`, { cause: thrown });
+    }
+  }
+
+  /** A path that leads to it whatever has become of its name. */
+  get path(): string {
+    return `/proc/self/fd/${this.fd}`;
+  }
+
+  /** Where it lies now, links resolved. */
+  get realPath(): string {
+    return readlinkSync(this.path);
+  }
+
+  async close(): Promise<void> {
+    await promisify(close)(this.fd);
+  }
+}
+
+function kindOf(stat: Stats): SourceKind {
+  if (stat.isDirectory()) return 'directory';
+  if (stat.isSocket()) return 'socket';
+  if (stat.isFIFO()) return 'fifo';
+  if (stat.isCharacterDevice()) return 'char';
+  return stat.isBlockDevice() ? 'block' : 'file';
+}

@@ -1,0 +1,279 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { KataError } from '../../../host/error.ts';
+import { MS, native } from '../../../host/native.ts';
+import type { Mount } from '../../../host/proto/messages/oci.ts';
+import { privateMounts, unmount } from '../../../host/storage/mounts.ts';
+import { MAX_VOLUMES, VirtioFsShare } from '../../../host/storage/virtio-fs-share.ts';
+import { inOwnNamespace, mountsBelow } from '../../harness/own-namespace.ts';
+
+inOwnNamespace(import.meta.url);
+privateMounts();
+
+const CONFIG = { daemon: '', cache: 'auto', extraArgs: [] };
+const hypervisor = { plugVirtioFs: async () => '02' };
+
+interface Context {
+  directory: string;
+  sandbox: string;
+  share: VirtioFsShare;
+}
+
+const volumes = suite<Context>('volumes over virtio-fs');
+
+volumes.before.each(async (context) => {
+  context.directory = mkdtempSync(join(tmpdir(), 'kata-volumes-'));
+  context.sandbox = join(context.directory, 'sandbox');
+  mkdirSync(context.sandbox);
+  context.share = new VirtioFsShare(context.sandbox, CONFIG, hypervisor);
+  await context.share.prepare();
+});
+
+volumes.after.each(async ({ directory, sandbox, share }) => {
+  await share.close();
+  await share.close();
+  assert.equal(mountsBelow(directory), []);
+  assert.equal(readdirSync(sandbox), []);
+  rmSync(directory, { recursive: true });
+});
+
+function bind(source: string, options: readonly string[] = ['rbind', 'rw']): Mount {
+  return { destination: '/in/container', type: 'bind', source, options: [...options] };
+}
+
+/** What the daemon, and so the guest, sees of a container's volume. */
+function seen(sandbox: string, id: string, number: number): string {
+  return join(sandbox, 'shared', id, 'volumes', `${number}`);
+}
+
+function attributes(point: string): string {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return (
+    lines
+      .map((line) => line.split(' '))
+      .filter((fields) => fields[4] === point)
+      .at(-1)?.[5] ?? ''
+  );
+}
+
+function makeDirectory(directory: string, name: string): string {
+  const path = join(directory, name);
+  mkdirSync(path);
+  writeFileSync(join(path, 'file'), name);
+  return path;
+}
+
+function mountTmpfs(point: string): void {
+  mkdirSync(point, { recursive: true });
+  native().mount('tmpfs', point, 'tmpfs', 0, '', '');
+}
+
+async function failure(promise: Promise<unknown>): Promise<KataError> {
+  return promise.then(
+    () => assert.unreachable('should have failed'),
+    (error: KataError) => error,
+  ) as Promise<KataError>;
+}
+
+volumes('a directory and a file, each at a place of its own', async ({ directory, sandbox, share }) => {
+  const source = makeDirectory(directory, 'source');
+  const mount = bind(source, ['rbind', 'rprivate', 'rw']);
+  const volume = await share.addVolume('c', mount);
+  assert.equal(volume, {
+    mount: { ...mount, source: '/run/kata-containers/shared/containers/c/volumes/0' },
+    storages: [],
+    warnings: [],
+  });
+  const file = await share.addVolume('c', bind(join(source, 'file'), ['rbind', 'ro']));
+  assert.is(file.mount?.source, '/run/kata-containers/shared/containers/c/volumes/1');
+  assert.is(readFileSync(join(seen(sandbox, 'c', 0), 'file'), 'utf8'), 'source');
+  assert.is(readFileSync(seen(sandbox, 'c', 1), 'utf8'), 'source');
+  writeFileSync(join(seen(sandbox, 'c', 0), 'new'), 'written');
+  assert.is(readFileSync(join(source, 'new'), 'utf8'), 'written');
+  for (const number of [0, 1]) assert.match(attributes(seen(sandbox, 'c', number)), /nosuid,nodev/);
+  await share.removeRootfs('c');
+  await share.removeRootfs('c');
+  assert.not(existsSync(join(sandbox, 'mounts', 'c')));
+  assert.equal(readdirSync(source).sort(), ['file', 'new']);
+});
+
+volumes('beside a root file system, in whatever order', async ({ directory, sandbox, share }) => {
+  const source = makeDirectory(directory, 'source');
+  await share.addVolume('c', bind(source));
+  await share.addRootfs('c', [], source);
+  assert.is((await failure(share.addRootfs('c', [], source))).code, 'already_exists');
+  await share.addVolume('c', bind(source));
+  assert.is(readFileSync(join(sandbox, 'shared/c/rootfs/file'), 'utf8'), 'source');
+  assert.ok(existsSync(join(seen(sandbox, 'c', 1), 'file')));
+  await share.removeRootfs('c');
+});
+
+volumes('read-only on the host, with everything mounted below', async ({ directory, sandbox, share }) => {
+  const source = makeDirectory(directory, 'source');
+  mountTmpfs(join(source, 'a'));
+  mountTmpfs(join(source, 'a/b'));
+  await share.addVolume('c', bind(source, ['rbind', 'ro']));
+  const place = seen(sandbox, 'c', 0);
+  for (const below of ['', '/a', '/a/b']) {
+    assert.match(attributes(place + below), /^ro,nosuid,nodev/);
+    assert.throws(() => writeFileSync(`${place}${below}/new`, ''), /EROFS/);
+    // The host's own mounts are as they were.
+    writeFileSync(`${source}${below}/own`, '');
+  }
+  await share.removeRootfs('c');
+  for (const below of ['a/b', 'a']) unmount(join(source, below));
+});
+
+volumes('what is read-only already stays so', async ({ directory, sandbox, share }) => {
+  const source = makeDirectory(directory, 'source');
+  native().mount(source, source, '', MS.BIND, '', '');
+  native().mount('none', source, '', MS.BIND | MS.REMOUNT | MS.RDONLY | MS.NOEXEC, '', '');
+  await share.addVolume('c', bind(source));
+  assert.match(attributes(seen(sandbox, 'c', 0)), /^ro,nosuid,nodev,noexec/);
+  await share.removeRootfs('c');
+  unmount(source);
+});
+
+volumes('not recursive where the spec says so', async ({ directory, sandbox, share }) => {
+  const source = makeDirectory(directory, 'source');
+  mountTmpfs(join(source, 'below'));
+  writeFileSync(join(source, 'below/file'), '');
+  await share.addVolume('c', bind(source, ['bind']));
+  await share.addVolume('c', bind(source, ['rbind']));
+  assert.equal(readdirSync(join(seen(sandbox, 'c', 0), 'below')), []);
+  assert.equal(readdirSync(join(seen(sandbox, 'c', 1), 'below')), ['file']);
+  await share.removeRootfs('c');
+  unmount(join(source, 'below'));
+});
+
+for (const [propagation, follows] of [
+  ['private', false],
+  ['rprivate', false],
+  ['rslave', true],
+  ['rshared', true],
+] as const) {
+  volumes(`${propagation}: later mounts of the host`, async ({ directory, sandbox, share }) => {
+    const source = makeDirectory(directory, 'source');
+    const { warnings } = await share.addVolume('c', bind(source, ['rbind', propagation]));
+    assert.is(warnings?.length, propagation === 'rshared' ? 1 : 0);
+    mountTmpfs(join(source, 'later'));
+    writeFileSync(join(source, 'later/file'), '');
+    const place = join(seen(sandbox, 'c', 0), 'later');
+    assert.equal(readdirSync(place), follows ? ['file'] : []);
+    // What happens to the copy never reaches the host.
+    if (follows) unmount(join(sandbox, 'mounts/c/volumes/0/later'));
+    assert.equal(readdirSync(join(source, 'later')), ['file']);
+    unmount(join(source, 'later'));
+    assert.equal(readdirSync(place), []);
+    await share.removeRootfs('c');
+    assert.is(readFileSync(join(source, 'file'), 'utf8'), 'source');
+  });
+}
+
+volumes("the host's root, without kernel file systems and our own mounts", async ({ directory, sandbox, share }) => {
+  await share.addVolume('c', bind('/', ['rbind', 'rslave', 'ro']));
+  const place = seen(sandbox, 'c', 0);
+  assert.equal(readdirSync(join(place, 'proc')), []);
+  assert.equal(readdirSync(join(place, 'sys')), []);
+  assert.ok(existsSync(join(place, 'etc/passwd')));
+  const before = mountsBelow(sandbox).length;
+  // Nothing that is mounted for another container turns up in this one.
+  await share.addVolume('d', bind(makeDirectory(directory, 'other')));
+  assert.is(mountsBelow(sandbox).length, before + 2);
+  assert.equal(
+    mountsBelow(place).filter((point) => point.startsWith(place + sandbox)),
+    [],
+  );
+  await share.removeRootfs('c');
+  await share.removeRootfs('d');
+});
+
+volumes('a source behind links is the one they lead to', async ({ directory, sandbox, share }) => {
+  const source = makeDirectory(directory, 'source');
+  symlinkSync('source', join(directory, 'link'));
+  await share.addVolume('c', bind(join(directory, 'link')));
+  rmSync(join(directory, 'link'));
+  assert.is(readFileSync(join(seen(sandbox, 'c', 0), 'file'), 'utf8'), 'source');
+  await share.removeRootfs('c');
+  assert.ok(existsSync(source));
+});
+
+volumes('a source that vanishes later is no obstacle', async ({ directory, sandbox, share }) => {
+  const source = makeDirectory(directory, 'source');
+  await share.addVolume('c', bind(source));
+  await share.addVolume('c', bind(join(source, 'file')));
+  rmSync(source, { recursive: true });
+  assert.equal(readdirSync(seen(sandbox, 'c', 0)), []);
+  await share.removeRootfs('c');
+  assert.equal(mountsBelow(join(sandbox, 'mounts', 'c')), []);
+});
+
+volumes('a source that does not exist is named, and nothing is left', async ({ directory, sandbox, share }) => {
+  const missing = join(directory, 'missing');
+  for (const source of [missing, join(directory, 'sandbox', 'x', 'y')]) {
+    const { code, message } = await failure(share.addVolume('c', bind(source)));
+    assert.is(code, 'not_found');
+    assert.ok(message.includes(source) && message.includes('container c') && message.includes('/in/container'));
+  }
+  assert.is((await failure(share.addVolume('c', bind('relative')))).code, 'invalid_argument');
+  assert.equal(readdirSync(join(sandbox, 'mounts')), []);
+});
+
+volumes("the sandbox's own directory is refused", async ({ sandbox, share }) => {
+  const { code } = await failure(share.addVolume('c', bind(join(sandbox, 'mounts'))));
+  assert.is(code, 'invalid_argument');
+  assert.equal(readdirSync(join(sandbox, 'mounts')), []);
+});
+
+volumes('a socket is bound, and said to lead nowhere', async ({ directory, sandbox, share }) => {
+  const path = join(directory, 'socket');
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(path, listening));
+  const { warnings } = await share.addVolume('c', bind(path));
+  assert.match(warnings?.[0] ?? '', /a socket connects nobody/);
+  assert.ok(statSync(seen(sandbox, 'c', 0)).isSocket());
+  await share.removeRootfs('c');
+  await new Promise((closed) => server.close(closed));
+});
+
+volumes("names that are hard for the kernel's lists", async ({ directory, sandbox, share }) => {
+  const source = makeDirectory(directory, 'a b\\c\n#');
+  mountTmpfs(join(source, 'be low'));
+  await share.addVolume('c', bind(source, ['rbind', 'ro']));
+  assert.throws(() => writeFileSync(join(seen(sandbox, 'c', 0), 'be low', 'x'), ''), /EROFS/);
+  await share.removeRootfs('c');
+  unmount(join(source, 'be low'));
+});
+
+volumes('as many as the limit and no more', async ({ directory, sandbox, share }) => {
+  const source = makeDirectory(directory, 'source');
+  for (let made = 0; made < MAX_VOLUMES; made++) await share.addVolume('c', bind(join(source, 'file')));
+  assert.is((await failure(share.addVolume('c', bind(source)))).code, 'resource_exhausted');
+  assert.is(readFileSync(seen(sandbox, 'c', MAX_VOLUMES - 1), 'utf8'), 'source');
+  await share.removeRootfs('c');
+});
+
+volumes('a closed share takes none, and takes its own away', async ({ directory, share }) => {
+  const source = makeDirectory(directory, 'source');
+  await share.addVolume('c', bind(source));
+  const adding = failure(share.addVolume('c', bind(source)));
+  await share.close();
+  assert.is((await adding).code, 'unavailable');
+  assert.is((await failure(share.addVolume('d', bind(source)))).code, 'unavailable');
+});
+
+volumes.run();
