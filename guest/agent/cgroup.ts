@@ -2,7 +2,7 @@
  * A container's cgroup (v2): limits, freezing, killing, removal. Each is a file, so crun is not asked.
  * https://docs.kernel.org/admin-guide/cgroup-v2.html
  */
-import type { LinuxBlockIO, LinuxResources, LinuxThrottleDevice } from '../../host/proto/messages/oci.ts';
+import type { LinuxResources } from '../../host/proto/messages/oci.ts';
 import { AgentError, errnoOf, reasonOf } from './error.ts';
 import { attempt, exists, list, readTextIfAny } from './files.ts';
 import type { Loop } from './loop-interface.ts';
@@ -94,19 +94,29 @@ export class Cgroup {
     }
   }
 
+  /** Whether the guest has this file: its controller may be missing. */
+  has(file: string): boolean {
+    return exists(this.sys, `${this.directory}/${file}`);
+  }
+
+  /** @throws AgentError internal naming file and value */
+  write(file: string, value: string): void {
+    try {
+      this.sys.writeFile(`${this.directory}/${file}`, value);
+    } catch (thrown) {
+      const hint = errnoOf(thrown) === 'ENOENT' ? ' (the guest has no such controller, or the container is gone)' : '';
+      throw new AgentError('internal', `writing ${value} to ${file}: ${reasonOf(thrown)}${hint}`);
+    }
+  }
+
   /**
-   * Sets what `resources` names; zero and empty leave a limit as it is, -1 lifts it.
-   * @throws AgentError internal naming file and value
+   * Sets what `resources` names; zero and empty leave a limit as it is, -1 lifts it. Numbers of processors, memory nodes
+   * and disks must be the guest's already.
+   * @throws AgentError internal naming file and value; failed_precondition for memory below what is in use
    */
   update(resources: LinuxResources): void {
     const { Memory: memory, CPU: cpu, Pids: pids } = resources;
-    if (memory) {
-      this.limit('memory.max', memory.Limit);
-      this.limit('memory.low', memory.Reservation);
-      const swap = swapOf(Number(memory.Limit), Number(memory.Swap));
-      if (swap !== undefined && exists(this.sys, `${this.directory}/memory.swap.max`))
-        this.write('memory.swap.max', swap);
-    }
+    if (memory) this.updateMemory(Number(memory.Limit), Number(memory.Swap), Number(memory.Reservation));
     if (cpu) {
       if (Number(cpu.Shares) > 0) this.write('cpu.weight', String(weightOf(Number(cpu.Shares))));
       if (Number(cpu.Quota) !== 0 || Number(cpu.Period) !== 0) {
@@ -116,38 +126,42 @@ export class Cgroup {
       if (cpu.Mems !== '') this.write('cpuset.mems', cpu.Mems);
     }
     if (pids) this.limit('pids.max', pids.Limit);
-    this.updateOptional(resources);
   }
 
-  /** Huge pages and block I/O: only where the guest has such pages, devices and controllers. */
-  updateOptional(resources: LinuxResources): void {
-    for (const { Pagesize, Limit } of resources.HugepageLimits) {
+  /** What crun does not set: bursts and idle scheduling, and huge pages where the guest has any of their size. */
+  updateOptional({ CPU: cpu, HugepageLimits: pages }: LinuxResources): void {
+    if (cpu && Number(cpu.Burst) > 0 && this.has('cpu.max.burst')) this.write('cpu.max.burst', String(cpu.Burst));
+    if (cpu?.Idle !== undefined && this.has('cpu.idle')) this.write('cpu.idle', String(cpu.Idle));
+    for (const { Pagesize, Limit } of pages) {
       const file = `hugetlb.${Pagesize}.max`;
-      if (/^[0-9]+[KMG]B$/.test(Pagesize) && exists(this.sys, `${this.directory}/${file}`))
-        this.write(file, String(Limit));
+      if (/^[0-9]+[KMG]B$/.test(Pagesize) && this.has(file)) this.write(file, String(Limit));
     }
-    if (resources.BlockIO) this.updateBlockIo(resources.BlockIO);
   }
 
-  private updateBlockIo(io: LinuxBlockIO): void {
-    if (io.Weight > 0) {
-      if (exists(this.sys, `${this.directory}/io.bfq.weight`)) this.write('io.bfq.weight', String(io.Weight));
-      // 10 to 1000 become 1 to 10000.
-      else if (exists(this.sys, `${this.directory}/io.weight`)) {
-        this.write('io.weight', `default ${1 + Math.trunc(((io.Weight - 10) * 9999) / 990)}`);
-      }
+  private updateMemory(limit: number, both: number, reservation: number): void {
+    const before = Number(this.read('memory.max')?.replace('max', 'Infinity') ?? Number.POSITIVE_INFINITY);
+    if (limit > 0 && limit < before) this.makeRoom(limit);
+    this.limit('memory.max', limit);
+    this.limit('memory.low', reservation);
+    const swap = swapOf(limit > 0 ? limit : before, both);
+    if (swap !== undefined && this.has('memory.swap.max')) this.write('memory.swap.max', swap);
+  }
+
+  /**
+   * Has the kernel reclaim down to a new limit. Set at once, a limit below what cannot be reclaimed would kill processes;
+   * memory.high reclaims as hard and kills none.
+   */
+  private makeRoom(limit: number): void {
+    const used = () => Number(this.read('memory.current') ?? 0);
+    if (used() <= limit || !this.has('memory.high')) return;
+    const high = this.read('memory.high') ?? 'max';
+    this.write('memory.high', String(limit));
+    const left = used();
+    this.write('memory.high', high);
+    if (left > limit) {
+      const text = `memory limit ${limit}: the container uses ${left} bytes that cannot be reclaimed (EBUSY)`;
+      throw new AgentError('failed_precondition', text);
     }
-    if (!exists(this.sys, `${this.directory}/io.max`)) return;
-    const throttle = (entries: readonly LinuxThrottleDevice[], key: string) => {
-      for (const { Major, Minor, Rate } of entries) {
-        // The host's device numbers need not be the guest's: the kernel refuses those it does not have.
-        attempt(() => this.write('io.max', `${Major}:${Minor} ${key}=${Number(Rate) > 0 ? Rate : 'max'}`));
-      }
-    };
-    throttle(io.ThrottleReadBpsDevice, 'rbps');
-    throttle(io.ThrottleWriteBpsDevice, 'wbps');
-    throttle(io.ThrottleReadIOPSDevice, 'riops');
-    throttle(io.ThrottleWriteIOPSDevice, 'wiops');
   }
 
   private limit(file: string, value: number | bigint): void {
@@ -159,15 +173,6 @@ export class Cgroup {
     const [currentQuota = 'max', currentPeriod = String(DEFAULT_PERIOD_US)] = (this.read('cpu.max') ?? '').split(' ');
     const first = quota === 0 ? currentQuota || 'max' : quota < 0 ? 'max' : String(quota);
     return `${first} ${period > 0 ? period : currentPeriod}`;
-  }
-
-  private write(file: string, value: string): void {
-    try {
-      this.sys.writeFile(`${this.directory}/${file}`, value);
-    } catch (thrown) {
-      const hint = errnoOf(thrown) === 'ENOENT' ? ' (the guest has no such controller, or the container is gone)' : '';
-      throw new AgentError('internal', `writing ${value} to ${file}: ${reasonOf(thrown)}${hint}`);
-    }
   }
 
   /** This group and those below, parents first. */

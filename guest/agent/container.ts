@@ -4,6 +4,7 @@
  */
 import type { CreateContainerRequest } from '../../host/proto/messages/agent.ts';
 import type { LinuxResources, Spec } from '../../host/proto/messages/oci.ts';
+import { type Disk, mountedDisks } from './block-io.ts';
 import { Cgroup, cgroupPath } from './cgroup.ts';
 import { crun, crunProcess } from './crun.ts';
 import { AgentError, errnoOf, reasonOf } from './error.ts';
@@ -11,8 +12,10 @@ import { attempt, exists, mkdirs, removeTree } from './files.ts';
 import { checkPath, MS_BIND, MS_REC, unmount } from './mount.ts';
 import { configOf, jsonText } from './oci-config.ts';
 import type { NamespacePaths } from './oci-linux.ts';
+import type { OomEvents, OomWatch } from './oom.ts';
 import type { Guest } from './options.ts';
 import { MAX_SIGNAL, Process, SIGKILL } from './process.ts';
+import { applyExtras, fitResources, guestCpus } from './resources.ts';
 import { patchDevices } from './spec-devices.ts';
 import type { Storages } from './storage.ts';
 import { setNetworkSysctls } from './sysctl.ts';
@@ -24,7 +27,8 @@ export const MAX_PROCESSES = 1024;
 
 const O_WRONLY = 1;
 const O_NONBLOCK = 0o4000;
-const BUNDLE_MODE = 0o700;
+/** Root of a user namespace, nobody here, has to get through to its root file system. */
+const BUNDLE_MODE = 0o711;
 
 type State = 'creating' | 'created' | 'running' | 'paused' | 'removing';
 
@@ -35,6 +39,12 @@ export class Container {
   /** By exec id. */
   readonly execs = new Map<string, Process>();
   init: Process | undefined;
+  /** Set from the start on. */
+  oom: OomWatch | undefined;
+  /** Processors the host wants it bound to, by the host's numbers. */
+  private cpus = '';
+  /** Disks it uses. */
+  private readonly disks: Disk[] = [];
   private readonly reserved = new Set<string>();
   private state: State = 'creating';
   private readonly stepsBack: (() => Promise<unknown> | unknown)[] = [];
@@ -56,6 +66,16 @@ export class Container {
   }
   private readonly cgroupsPath: string;
 
+  /** Where its root file system is mounted. */
+  get rootfs(): string {
+    return `${this.bundle}/rootfs`;
+  }
+
+  /** Whose pid namespace others may join. */
+  get ownsPids(): boolean {
+    return this.namespaces.pid === undefined;
+  }
+
   /** The state in OCI's words. */
   get status(): State | 'stopped' {
     return this.init?.status !== undefined && this.state !== 'removing' ? 'stopped' : this.state;
@@ -74,13 +94,15 @@ export class Container {
     try {
       this.stepsBack.push(() => this.clearDirectories());
       for (const storage of request.storages) this.stepsBack.push(await storages.add(storage));
-      await patchDevices(this.guest, this.spec, request.devices);
+      this.disks.push(...(await patchDevices(this.guest, this.spec, request.devices)));
+      const linux = this.spec.Linux;
+      if (linux?.Resources) linux.Resources = this.fit(linux.Resources);
       this.makeBundle();
-      setNetworkSysctls(this.guest, this.spec.Linux?.Sysctl ?? {});
+      this.disks.push(...mountedDisks(this.guest, [this.rootfs, ...request.storages.map((each) => each.mount_point)]));
+      setNetworkSysctls(this.guest, linux?.Sysctl ?? {});
       this.stepsBack.push(() => this.clearCrun());
       await this.createProcess();
-      const resources = this.spec.Linux?.Resources;
-      if (resources) this.cgroup.updateOptional(resources);
+      if (linux?.Resources) applyExtras(this.guest, this.cgroup, linux.Resources, this.disks);
       if (this.removal)
         throw new AgentError('failed_precondition', `container ${this.id} was removed while it was created`);
       this.state = 'created';
@@ -93,8 +115,12 @@ export class Container {
   }
 
   /** Lets the created process run. @throws AgentError failed_precondition unless created */
-  async start(): Promise<void> {
+  async start(oom: OomEvents): Promise<void> {
     this.require('start', 'created');
+    // Before it runs: it may be killed at once.
+    const watch = oom.watch(this.id, this.cgroup);
+    this.oom = watch;
+    this.stepsBack.push(() => watch.stop());
     const { sys, loop, options } = this.guest;
     if ((this.spec.Hooks?.Poststart.length ?? 0) > 0) await crun(sys, loop, options, ['start', this.id]);
     else this.releaseInit();
@@ -120,8 +146,24 @@ export class Container {
     if (this.state === 'paused') this.state = 'running';
   }
 
+  /** @throws AgentError as Cgroup.update and applyExtras */
   update(resources: LinuxResources): void {
-    this.cgroup.update(resources);
+    const fitted = this.fit(resources);
+    this.cgroup.update(fitted);
+    applyExtras(this.guest, this.cgroup, fitted, this.disks);
+  }
+
+  /** Binds it to the processors it was meant for, of which there are more now. */
+  fitProcessors(): void {
+    if (this.cpus === '' || this.status === 'removing') return;
+    this.cgroup.write('cpuset.cpus', guestCpus(this.guest, this.cpus));
+  }
+
+  /** Resources in this guest's numbers; remembers what the host wanted. */
+  private fit(resources: LinuxResources): LinuxResources {
+    const fitted = fitResources(this.guest, resources);
+    if (resources.CPU && resources.CPU.Cpus !== '') this.cpus = resources.CPU.Cpus;
+    return fitted;
   }
 
   /** The first process (empty exec id, or the id given at creation) or an exec. @throws AgentError not_found */
@@ -146,7 +188,9 @@ export class Container {
       return;
     }
     const process = this.process(execId);
-    const effective = this.isInit(execId) ? process.effectiveSignal(signal) : signal;
+    // Only the first process of a pid namespace ignores what it has no handler for.
+    const first = this.isInit(execId) && this.namespaces.pid === undefined;
+    const effective = first ? process.effectiveSignal(signal) : signal;
     process.signal(effective);
   }
 
@@ -175,11 +219,6 @@ export class Container {
     known?.close();
     this.reserved.add(execId);
     return () => this.reserved.delete(execId);
-  }
-
-  /** Something to be taken back when the container goes. */
-  onRemove(step: () => void): void {
-    this.stepsBack.push(step);
   }
 
   /** Kills it and takes back all that creation did. A second call joins the first. */
@@ -222,7 +261,7 @@ export class Container {
   private makeBundle(): void {
     const { sys } = this.guest;
     const source = checkPath(this.spec.Root?.Path ?? '', 'root path');
-    const rootfs = `${this.bundle}/rootfs`;
+    const { rootfs } = this;
     mkdirs(sys, rootfs, BUNDLE_MODE);
     this.stepsBack.push(() => attempt(() => sys.unlink(`${this.bundle}/config.json`)));
     if (source !== rootfs) {
@@ -247,6 +286,7 @@ export class Container {
       this.id,
     ]);
     this.init = new Process(sys, loop, this.initExecId, pid, stdio);
+    this.init.beforeExit = () => this.oom?.settled();
     // Sharing the pod's pid namespace, the others would outlive it.
     if (this.namespaces.pid !== undefined) this.init.exited.then(() => this.killAll());
   }

@@ -94,8 +94,18 @@ function reason(log: string | undefined, args: readonly string[], status: number
       messages.push(line);
     }
   }
-  const text = messages.join('; ').slice(0, MAX_MESSAGE_CHARS);
+  const text = worded(messages.join('; ')).slice(0, MAX_MESSAGE_CHARS);
   return text === '' ? `crun ${verb(args)} ended with status ${status} and no message` : text;
+}
+
+/** runc's words for a program that cannot be run, since that is what those above look for. */
+function worded(text: string): string {
+  const missing = /^executable file `(.*)` not found in \$PATH/s.exec(text)?.[1];
+  if (missing === undefined) return text;
+  const why = missing.includes('/')
+    ? `stat ${missing}: no such file or directory`
+    : 'executable file not found in $PATH';
+  return `exec: ${JSON.stringify(missing)}: ${why}`;
 }
 
 async function withPipes(sys: Sys, run: (fds: readonly [number, number, number]) => Promise<void>): Promise<Stdio> {

@@ -47,6 +47,7 @@ export async function execProcess(guest: Guest, container: Container, request: E
       container.id,
     ]);
     const started = new Process(sys, loop, id, pid, stdio);
+    started.beforeExit = () => container.oom?.settled();
     if (container.status === 'removing') {
       started.signal(SIGKILL);
       started.exited.then(() => started.close());

@@ -31,11 +31,15 @@ const options = init
   ? parseCmdline(new TextDecoder().decode(sys.readFile('/proc/cmdline', MAX_CMDLINE_BYTES)))
   : parseArguments(argv);
 const { hotplugTimeoutMs } = options;
+let fitProcessors = () => {};
 const agent = [
-  systemHandlers(sys, loop),
+  systemHandlers(sys, loop, () => fitProcessors()),
   networkHandlers(sys, loop, hotplugTimeoutMs),
   containerServices(sys, loop, {
     hotplugTimeoutMs,
+    onProcessorsOnline: (changed) => {
+      fitProcessors = changed;
+    },
     loadModule: (name, parameters) => loadNamed(sys, name, parameters),
   }),
 ];

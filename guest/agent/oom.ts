@@ -1,4 +1,9 @@
-/** Out of memory: memory.events of every container is watched, and GetOOMEvent waits for the next kill. */
+/**
+ * Out of memory: memory.events of every container is watched, and GetOOMEvent waits for the next kill.
+ *
+ * A container's end is told after the kill that caused it: containerd reads OOMKilled from the order. The kernel tells of
+ * changes at most every 10 ms, so the end itself has the file looked at, and waits until the kill was handed out.
+ */
 import type { Cgroup } from './cgroup.ts';
 import { attempt } from './files.ts';
 import { type Call, type Loop, POLLPRI } from './loop-interface.ts';
@@ -7,6 +12,8 @@ import type { Sys } from './sys.ts';
 
 /** Most events kept for a host that does not ask. The oldest goes first. */
 export const MAX_EVENTS = 256;
+/** How long a container's end waits for a host that is between two calls of GetOOMEvent, ms. */
+export const HANDOVER_MS = 1000;
 /** memory.events is a few lines. */
 const MAX_FILE_BYTES = 4096;
 
@@ -15,9 +22,19 @@ interface Waiter {
   readonly resolve: (containerId: string) => void;
 }
 
+/** What watches one container. */
+export interface OomWatch {
+  /** Looks now, and resolves when the host has all of the container's kills, or does not ask for them. */
+  settled(): Promise<void>;
+  stop(): void;
+}
+
 export class OomEvents {
   private readonly events: string[] = [];
   private readonly waiters: Waiter[] = [];
+  /** Whether anybody has ever asked. */
+  private asked = false;
+  private readonly drained: (() => void)[] = [];
 
   constructor(
     private readonly sys: Sys,
@@ -26,20 +43,25 @@ export class OomEvents {
 
   /** The container of the next kill. */
   next(call?: Call): Promise<string> {
+    this.asked = true;
     const event = this.events.shift();
-    if (event !== undefined) return Promise.resolve(event);
+    if (event !== undefined) {
+      if (this.events.length === 0) for (const tell of this.drained.splice(0)) tell();
+      return Promise.resolve(event);
+    }
     return new Promise((resolve) => {
       this.waiters.push({ call, resolve });
     });
   }
 
-  /** Watches a container's cgroup until the returned function is called or the cgroup goes. */
-  watch(containerId: string, cgroup: Cgroup): () => void {
+  /** Watches a container's cgroup until stopped, or the cgroup goes. */
+  watch(containerId: string, cgroup: Cgroup): OomWatch {
     const path = `${cgroup.directory}/memory.events`;
     let kills = 0;
     let fd = -1;
     let unwatch: (() => void) | undefined;
-    const stop = () => {
+    let ended = false;
+    const close = () => {
       unwatch?.();
       unwatch = undefined;
       if (fd >= 0) this.sys.close(fd);
@@ -47,7 +69,8 @@ export class OomEvents {
     };
     // The kernel tells of a change once per open file that was read before.
     const look = () => {
-      stop();
+      close();
+      if (ended) return;
       const ok = attempt(() => {
         fd = this.sys.open(path, 0);
         const text = new TextDecoder().decode(this.sys.read(fd, MAX_FILE_BYTES) ?? new Uint8Array(0));
@@ -55,11 +78,23 @@ export class OomEvents {
         if (now > kills) this.tell(containerId);
         kills = now;
       });
-      if (!ok) stop();
+      if (!ok) close();
       else unwatch = this.loop.watch(fd, POLLPRI, look);
     };
     look();
-    return stop;
+    const settled = async () => {
+      look();
+      if (!this.events.includes(containerId) || !this.asked) return;
+      const handed = new Promise<void>((resolve) => {
+        this.drained.push(resolve);
+      });
+      await Promise.race([handed, this.loop.sleep(HANDOVER_MS)]);
+    };
+    const stop = () => {
+      ended = true;
+      close();
+    };
+    return { settled, stop };
   }
 
   private tell(containerId: string): void {

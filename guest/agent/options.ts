@@ -28,6 +28,8 @@ export interface ContainerOptions {
   readonly hotplugTimeoutMs: number;
   /** Called once the answer to DestroySandbox is on its way; undefined: the machine is powered off. */
   readonly afterDestroy?: () => void;
+  /** Has `changed` called each time processors have gone online. */
+  readonly onProcessorsOnline?: (changed: () => void) => void;
   /** Loads a kernel module by name; undefined: modprobe. */
   readonly loadModule?: (name: string, parameters: readonly string[]) => Promise<void> | void;
 }

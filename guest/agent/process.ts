@@ -24,6 +24,8 @@ export class Process {
   status: number | undefined;
   /** A wait has been answered: the protocol lets nobody wait again. */
   waited = false;
+  /** What has to be told before its end is. */
+  beforeExit: () => Promise<void> | undefined = () => undefined;
   readonly terminal: boolean;
   readonly stdin: InputStream;
   readonly stdout: OutputStream;
@@ -52,11 +54,13 @@ export class Process {
       this.stdout = new OutputStream(sys, loop, new SharedFd(sys, stdio.stdout, 1));
       this.stderr = new OutputStream(sys, loop, new SharedFd(sys, stdio.stderr, 1));
     }
-    this.exited = loop.exited(pid).then((status) => {
+    this.exited = loop.exited(pid).then(async (status) => {
+      // At once: the pid may be another process's from here on.
       this.status = status;
       this.stdin.abort('EPIPE: Broken pipe: the process has exited');
       this.stdout.processEnded();
       this.stderr?.processEnded();
+      await this.beforeExit();
       return status;
     });
   }

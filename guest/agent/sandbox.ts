@@ -5,7 +5,7 @@ import type {
   KernelModule,
   RemoveContainerRequest,
 } from '../../host/proto/messages/agent.ts';
-import type { Hooks } from '../../host/proto/messages/oci.ts';
+import type { Hooks, Spec } from '../../host/proto/messages/oci.ts';
 import { Container } from './container.ts';
 import { checkContainerId } from './container-id.ts';
 import { AgentError, reasonOf } from './error.ts';
@@ -13,6 +13,7 @@ import { attempt, exists, list, mkdirs } from './files.ts';
 import { checkPath, MS_BIND, MS_RDONLY, MS_REMOUNT, unmount } from './mount.ts';
 import type { NamespacePaths } from './oci-linux.ts';
 import { type Guest, programPath } from './options.ts';
+import { PodPids } from './pod-pids.ts';
 import { SIGKILL } from './process.ts';
 import { Storages } from './storage.ts';
 
@@ -35,8 +36,7 @@ export class Sandbox {
   private holder: number | undefined;
   private resolvConf = false;
   private hookPath = '';
-  /** Whose pid namespace the others join when asked to. */
-  private pidOwner: Container | undefined;
+  private readonly pids = new PodPids();
 
   constructor(private readonly guest: Guest) {
     this.storages = new Storages(guest);
@@ -63,6 +63,7 @@ export class Sandbox {
       for (const storage of request.storages) await this.storages.add(storage);
       if (request.guest_hook_path !== '') this.hookPath = checkPath(request.guest_hook_path, 'guest hook path');
       if (request.dns.length > 0) this.setDns(request.dns);
+      if (request.sandbox_pidns) this.pids.share();
       this.id = request.sandbox_id;
       this.created = true;
     } catch (thrown) {
@@ -106,7 +107,7 @@ export class Sandbox {
       throw new AgentError('resource_exhausted', `${MAX_CONTAINERS} containers exist`);
     if (this.hookPath !== '') spec.Hooks = this.withGuestHooks(spec.Hooks);
     mkdirs(this.guest.sys, this.guest.options.runDir, DIRECTORY_MODE);
-    const namespaces = this.namespaces(request.sandbox_pidns);
+    const namespaces = this.namespaces(spec, request.sandbox_pidns);
     const container = new Container(this.guest, id, request.exec_id, spec, namespaces);
     this.containers.set(id, container);
     try {
@@ -115,7 +116,6 @@ export class Sandbox {
       this.containers.delete(id);
       throw thrown;
     }
-    if (!this.pidOwner || this.pidOwner.status === 'stopped') this.pidOwner = container;
   }
 
   /** @throws AgentError invalid_argument for an unknown id, as Kata's agent */
@@ -131,7 +131,6 @@ export class Sandbox {
     const container = this.container(id);
     const removal = container.remove().finally(() => {
       if (this.containers.get(id) === container) this.containers.delete(id);
-      if (this.pidOwner === container) this.pidOwner = undefined;
     });
     if (timeout === 0) return removal;
     const done = removal.then(() => true);
@@ -140,16 +139,20 @@ export class Sandbox {
     }
   }
 
-  /** The namespaces a container joins. The first one's pid namespace becomes the pod's. */
-  private namespaces(sharePid: boolean): NamespacePaths {
+  /** Binds containers to processors anew, after more have gone online. */
+  fitProcessors(): void {
+    for (const container of this.containers.values()) attempt(() => container.fitProcessors());
+  }
+
+  /** The namespaces a container joins. */
+  private namespaces(spec: Spec, sharePid: boolean): NamespacePaths {
     const { procRoot } = this.guest.options;
     const held = this.holder === undefined ? undefined : `${procRoot}/${this.holder}/ns`;
-    const owner =
-      sharePid && this.pidOwner?.init && this.pidOwner.init.status === undefined ? this.pidOwner.init.pid : 0;
+    const owner = this.pids.ownerFor(spec, sharePid, [...this.containers.values()]) ?? this.holder;
     return {
       ipc: held && `${held}/ipc`,
       uts: held && `${held}/uts`,
-      pid: owner > 0 ? `${procRoot}/${owner}/ns/pid` : undefined,
+      pid: sharePid && owner !== undefined ? `${procRoot}/${owner}/ns/pid` : undefined,
     };
   }
 
@@ -207,7 +210,7 @@ export class Sandbox {
     const holder = this.holder;
     if (holder !== undefined) attempt(() => sys.kill(holder, SIGKILL));
     this.holder = undefined;
-    this.pidOwner = undefined;
+    this.pids.clear();
     this.created = false;
     this.id = '';
   }

@@ -24,6 +24,7 @@ export function containerServices(sys: Sys, loop: Loop, options: Partial<Contain
   const guest: Guest = { sys, loop, options: { ...DEFAULT_OPTIONS, ...options } };
   const sandbox = new Sandbox(guest);
   const oom = new OomEvents(sys, loop);
+  guest.options.onProcessorsOnline?.(() => sandbox.fitProcessors());
   return told({
     ...lifecycle(guest, sandbox, oom),
     ...streams(sandbox),
@@ -48,10 +49,7 @@ function lifecycle(guest: Guest, sandbox: Sandbox, oom: OomEvents): AgentHandler
       return NOTHING;
     },
     StartContainer: async ({ container_id: id }) => {
-      const container = sandbox.container(id);
-      await container.start();
-      // The pause container is not worth an event.
-      if (id !== sandbox.id) container.onRemove(oom.watch(id, container.cgroup));
+      await sandbox.container(id).start(oom);
       return NOTHING;
     },
     RemoveContainer: async (request) => {

@@ -3,6 +3,7 @@ import { decode } from '../../host/proto/codec.ts';
 import type { Device } from '../../host/proto/messages/agent.ts';
 import { Linux, type LinuxDevice, type LinuxResources, type Spec } from '../../host/proto/messages/oci.ts';
 import { blockDevice } from './block-device.ts';
+import type { Disk } from './block-io.ts';
 import { AgentError } from './error.ts';
 import type { Guest } from './options.ts';
 
@@ -13,9 +14,11 @@ export const DEVICE_HANDLERS: readonly string[] = DISKS;
 
 /**
  * Waits for each device and puts its numbers into `spec`, with a cgroup rule where the spec has rules.
+ * @returns the disks, with the numbers they have on the host
  * @throws AgentError invalid_argument for incomplete devices, unimplemented for other types, deadline_exceeded
  */
-export async function patchDevices(guest: Guest, spec: Spec, devices: readonly Device[]): Promise<void> {
+export async function patchDevices(guest: Guest, spec: Spec, devices: readonly Device[]): Promise<Disk[]> {
+  const disks: Disk[] = [];
   for (const device of devices) {
     const { type, id, vm_path: vmPath, container_path: path } = device;
     if (type === '' || (id === '' && vmPath === '') || path === '') {
@@ -31,7 +34,10 @@ export async function patchDevices(guest: Guest, spec: Spec, devices: readonly D
     const [hostMajor, hostMinor] = [Number(entry.Major), Number(entry.Minor)];
     Object.assign(entry, { Type: 'b', Major: node.rdevMajor, Minor: node.rdevMinor });
     allow(linux.Resources, [hostMajor, hostMinor], [node.rdevMajor, node.rdevMinor]);
+    const host = hostMajor > 0 ? `${hostMajor}:${hostMinor}` : undefined;
+    disks.push({ guest: `${node.rdevMajor}:${node.rdevMinor}`, host });
   }
+  return disks;
 }
 
 function linuxOf(spec: Spec): Linux {

@@ -134,7 +134,7 @@ export interface Sys {
   swapon(path: string): void;
   /** `poweroff` or `restart`; does not return. As an ordinary process it exits. */
   reboot(how: 'poweroff' | 'restart'): void;
-  /** Keeps namespaces alive: unshares IPC and UTS in a helper process, returns its pid. */
+  /** Keeps namespaces alive: a child in new IPC, UTS and pid namespaces, first of the latter. Returns its pid. */
   holdNamespaces(hostname: string): number;
 
   // time and the loop

@@ -28,8 +28,11 @@ export function healthHandlers(): HealthHandlers {
   };
 }
 
-/** The methods of grpc.AgentService about the machine. */
-export function systemHandlers(sys: Sys, loop: Loop): AgentHandlers {
+/**
+ * The methods of grpc.AgentService about the machine.
+ * @param processorsOnline called after processors have gone online
+ */
+export function systemHandlers(sys: Sys, loop: Loop, processorsOnline: () => void = () => {}): AgentHandlers {
   return {
     GetGuestDetails: (request) => ({
       mem_block_size_bytes: request.mem_block_size ? memoryBlockBytes(sys) : 0,
@@ -53,6 +56,7 @@ export function systemHandlers(sys: Sys, loop: Loop): AgentHandlers {
     },
     OnlineCPUMem: async (request) => {
       await onlineProcessors(sys, loop, request.nb_cpus, request.wait);
+      processorsOnline();
       if (!request.cpu_only) onlineMemory(sys);
       return {};
     },

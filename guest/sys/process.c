@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -17,6 +18,8 @@
 #define MAX_STRINGS 65536
 /* Longest host name, bytes (HOST_NAME_MAX). */
 #define MAX_HOSTNAME_BYTES 64
+/* The user and group that own nothing. */
+#define NOBODY 65534
 
 static void free_strings(char **strings) {
   if (!strings) return;
@@ -160,12 +163,26 @@ FUNCTION(get_pid) {
   return JS_NewInt32(ctx, getpid());
 }
 
-/* The child of holdNamespaces: takes new namespaces, reports 0 or an errno, then only exists. */
+/* An empty file system as root: whoever shares the pid namespace shall not find the guest's files in /proc/1/root. */
+static int leave_root(void) {
+  if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -1;
+  if (mount("none", "/dev", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k") < 0) return -1;
+  if (chdir("/dev") < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0) return -1;
+  return chdir("/");
+}
+
+/* The child of holdNamespaces, pid 1 of its namespace: reports 0 or an errno, then only exists. */
 static _Noreturn void hold(const char *hostname, int report) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_NAME, "pod-namespaces");
+  /* Orphans of the pod end here, and leave no zombies. */
+  signal(SIGCHLD, SIG_IGN);
   int reason = 0;
-  if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) < 0 || sethostname(hostname, strlen(hostname)) < 0) reason = errno;
+  if (sethostname(hostname, strlen(hostname)) < 0 || leave_root() < 0) reason = errno;
+  if (!reason && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)) reason = errno;
+  /* Changing ids has cleared both. */
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_DUMPABLE, 0);
   if (write(report, &reason, sizeof(reason)) != (ssize_t)sizeof(reason) || reason) _exit(1);
   /* The agent's descriptors are not this process's: a pipe it holds would never end. */
   syscall(SYS_close_range, 0, ~0U, 0);
@@ -183,7 +200,7 @@ FUNCTION(hold_namespaces) {
   } else if (pipe2(ends, O_CLOEXEC) < 0) {
     reason = errno;
   } else {
-    pid = fork();
+    pid = (pid_t)syscall(SYS_clone, CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
     if (pid == 0) hold(hostname, ends[1]);
     if (pid < 0) reason = errno;
     close(ends[1]);
@@ -192,7 +209,7 @@ FUNCTION(hold_namespaces) {
   }
   JS_FreeCString(ctx, hostname);
   errno = reason;
-  return reason ? throw_errno(ctx, "unshare", NULL) : JS_NewInt32(ctx, pid);
+  return reason ? throw_errno(ctx, "clone", NULL) : JS_NewInt32(ctx, pid);
 }
 
 static const JSCFunctionListEntry functions[] = {

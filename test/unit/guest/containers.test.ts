@@ -152,7 +152,7 @@ test('an exec id serves once at a time', async ({ guest }) => {
 });
 
 test('a command that is not there', async ({ guest }) => {
-  const missing = /executable file `nope` not found in \$PATH/;
+  const missing = /^exec: "nope": executable file not found in \$PATH$/;
   await refused(() => guest.create(['nope'], {}, 'failing'), 'internal', missing);
   assert.equal(guest.leftovers(), []);
   const id = await guest.run(['sleep', '100']);

@@ -79,9 +79,10 @@ limits('users by name are those of the container', async (context) => {
   fs.mkdirSync(`${directory}/rootfs/etc`, { recursive: true });
   fs.writeFileSync(`${directory}/rootfs/etc/passwd`, 'root:x:0:0::/:/bin/sh\nweb:x:33:34::/:/bin/sh\n');
   fs.writeFileSync(`${directory}/rootfs/etc/group`, 'disk:x:6:\n');
-  assert.equal(user('web', '', ['disk', '7']), { UID: 33, GID: 34, AdditionalGids: [6, 7], Username: '' });
-  assert.equal(user('5', 'disk'), { UID: 5, GID: 6, AdditionalGids: [], Username: '' });
-  assert.equal(user(''), { UID: 0, GID: 0, AdditionalGids: [], Username: '' });
+  const rest = { Username: '', Umask: undefined };
+  assert.equal(user('web', '', ['disk', '7']), { UID: 33, GID: 34, AdditionalGids: [6, 7], ...rest });
+  assert.equal(user('5', 'disk'), { UID: 5, GID: 6, AdditionalGids: [], ...rest });
+  assert.equal(user(''), { UID: 0, GID: 0, AdditionalGids: [], ...rest });
   await refused(() => user('nobody-here'), 'invalid_argument', /no user "nobody-here"/);
   await refused(() => user('4294967295'), 'invalid_argument', /no user/);
   fs.unlinkSync(`${directory}/rootfs/etc/passwd`);

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -290,17 +291,17 @@ static napi_value mknod_(napi_env env, napi_callback_info info) {
   return nothing(env);
 }
 
-// holdNamespaces(hostname): the pid of a process that sleeps in new IPC and UTS namespaces
+// holdNamespaces(hostname): the pid of a process that sleeps in new IPC, UTS and pid namespaces
 static napi_value hold(napi_env env, napi_callback_info info) {
   napi_value a[MAX_ARGUMENTS];
   arguments(env, info, a);
   char *name = text(env, a[0]);
   int ready[2];
   if (pipe2(ready, O_CLOEXEC)) return fail(env, "pipe2");
-  pid_t pid = fork();
+  pid_t pid = syscall(SYS_clone, CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    char ok = unshare(CLONE_NEWIPC | CLONE_NEWUTS) == 0 && sethostname(name, strlen(name)) == 0;
+    char ok = sethostname(name, strlen(name)) == 0;
     close_range(0, ready[1] - 1, 0);
     if (write(ready[1], &ok, 1) < 0) _exit(1);
     close_range(ready[1], ~0U, 0);
