@@ -45,7 +45,12 @@ export function isUnpacked(version: ContainerdVersion, directory: string): boole
   return existsSync(`${directory}/${version}`) && existsSync(`${directory}/runc`);
 }
 
-async function unpacked(
+/**
+ * Unpacks a package, unless that has been done.
+ * @param target where its files go, as `TARGET/usr/...`
+ * @returns target
+ */
+export async function unpacked(
   name: string,
   suite: Suite,
   target: string,

@@ -3,12 +3,28 @@
  * The machine's containerd, if it has one, is never touched.
  */
 import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cniDirectory, NETWORKS, type NetworkName, writeNetworks } from './cni.ts';
 import { type CommandOptions, type Finished, finish, succeed } from './command.ts';
 import { containerdConfig } from './containerd-config.ts';
-import type { ContainerdPrograms } from './containerd-packages.ts';
+import type { ContainerdPrograms, ContainerdVersion } from './containerd-packages.ts';
+import type { CriConfig, Handler } from './cri-config.ts';
+import type { CriPackages } from './cri-packages.ts';
+import { PAUSE_IMAGE_NAME } from './image.ts';
 import { FIFO_DIRECTORY, leftovers, mountPoints, type Snapshot, snapshot, sweep } from './leftovers.ts';
+import { inNetworkNamespace, makeNetworkNamespace } from './network-namespace.ts';
 import { kill, markedProcesses, readProcess } from './processes.ts';
 
 /** Milliseconds for the daemon to answer, and to end after SIGTERM. */
@@ -31,10 +47,22 @@ export interface ContainerdOptions {
   readonly level?: 'info' | 'debug';
   /** Added to the daemon's environment, which is otherwise HOME and PATH. */
   readonly extraEnv?: Readonly<Record<string, string>>;
-  /** OCI archive to import into `namespaces`. */
-  readonly image?: string;
+  /** OCI archives to import into `namespaces`. */
+  readonly image?: string | readonly string[];
   /** containerd namespaces that get the image; absent: `default`. */
   readonly namespaces?: readonly string[];
+  /** Serves CRI too, in a network namespace of its own. */
+  readonly cri?: CriOptions;
+}
+
+export interface CriOptions {
+  readonly version: ContainerdVersion;
+  readonly packages: CriPackages;
+  /** `cniDirectory` is a NetworkName, `configPath` a path in the daemon's directory. */
+  readonly handlers: readonly Handler[];
+  readonly defaultHandler: string;
+  /** Absent: `dual`. */
+  readonly network?: NetworkName;
 }
 
 export interface Containerd {
@@ -58,6 +86,10 @@ export interface Containerd {
   log(): string;
   /** What was there once the daemon was ready. */
   readonly before: Snapshot;
+  /** With CRI: the file that is the daemon's network namespace. */
+  readonly networkNamespace: string | undefined;
+  /** With CRI: cgroup below which pods' cgroup_parent may be, as an absolute cgroup path. */
+  readonly podsCgroup: string;
   /** What has been added since `before`; waits for clean-up under way. */
   leftovers(withinMs?: number): Promise<string[]>;
   /** Ends the daemon (SIGTERM, or as said) and leaves its tasks alone. */
@@ -77,7 +109,9 @@ export async function startContainerd(options: ContainerdOptions): Promise<Conta
   const daemon = new PrivateContainerd(directory, options);
   try {
     await daemon.start();
-    if (options.image !== undefined) await daemon.importImage(options.image, options.namespaces ?? ['default']);
+    for (const image of options.image === undefined ? [] : [options.image].flat()) {
+      await daemon.importImage(image, options.namespaces ?? ['default']);
+    }
     daemon.before = snapshot(directory);
     return daemon;
   } catch (error) {
@@ -90,6 +124,8 @@ class PrivateContainerd implements Containerd {
   readonly address: string;
   readonly env: Record<string, string>;
   readonly fifoFlags: readonly string[];
+  readonly networkNamespace: string | undefined;
+  readonly podsCgroup: string;
   before: Snapshot;
   version = '';
   #child: ChildProcess | undefined;
@@ -101,23 +137,45 @@ class PrivateContainerd implements Containerd {
     this.address = `${directory}/c.sock`;
     this.fifoFlags = ['--fifo-dir', `${directory}/${FIFO_DIRECTORY}`];
     const { bin, runcBin } = options.programs;
+    const tools = options.cri === undefined ? '' : `:${options.cri.packages.iptablesBin}`;
     this.env = {
       HOME: '/root',
-      PATH: `${options.shimDirectory}:${bin}:${runcBin}:${SYSTEM_PATH}`,
+      PATH: `${options.shimDirectory}:${bin}:${runcBin}:${SYSTEM_PATH}${tools}`,
       ...options.extraEnv,
     };
-    writeFileSync(`${directory}/config.toml`, containerdConfig({ directory, level: options.level ?? 'info' }));
-    this.before = snapshot(directory);
+    this.podsCgroup = `/${directory.split('/').pop()}-pods`;
     // However this program ends (but for SIGKILL), nothing of the daemon outlives it.
     process.on('exit', this.#wipe);
+    this.networkNamespace = options.cri === undefined ? undefined : `${directory}/netns`;
+    if (this.networkNamespace !== undefined) makeNetworkNamespace(this.networkNamespace);
+    const cri = options.cri === undefined ? {} : { cri: this.#criConfig(options.cri) };
+    writeFileSync(`${directory}/config.toml`, containerdConfig({ directory, level: options.level ?? 'info', ...cri }));
+    this.before = snapshot(directory);
+  }
+
+  #criConfig(options: CriOptions): CriConfig {
+    const { directory } = this;
+    writeNetworks(directory);
+    if (!hasOverlay(directory)) this.env.CONTAINERD_SNAPSHOTTER = 'native';
+    return {
+      version: options.version,
+      snapshotter: this.env.CONTAINERD_SNAPSHOTTER ?? 'overlayfs',
+      sandboxImage: PAUSE_IMAGE_NAME,
+      cniBin: options.packages.cniBin,
+      cniDirectory: cniDirectory(directory, options.network ?? 'dual'),
+      runc: `${this.options.programs.runcBin}/runc`,
+      handlers: options.handlers.map((handler) => placed(handler, directory)),
+      defaultHandler: options.defaultHandler,
+    };
   }
 
   async start(): Promise<void> {
     const log = openSync(`${this.directory}/log`, 'a', 0o600);
-    const program = `${this.options.programs.bin}/containerd`;
+    const program = [`${this.options.programs.bin}/containerd`, '--config', `${this.directory}/config.toml`];
+    const command = this.networkNamespace === undefined ? program : inNetworkNamespace(this.networkNamespace, program);
     // Its own cgroup where one can be made: what it starts stays there, however far it goes.
     const script = `for d in ${ownCgroups(this.directory).join(' ')}; do mkdir -p "$d" && echo $$ >"$d/cgroup.procs"; done 2>/dev/null; exec "$@"`;
-    this.#child = spawn('/bin/sh', ['-c', script, 'sh', program, '--config', `${this.directory}/config.toml`], {
+    this.#child = spawn('/bin/sh', ['-c', script, 'sh', ...command], {
       cwd: this.directory,
       env: this.env,
       stdio: ['ignore', log, log],
@@ -205,6 +263,7 @@ class PrivateContainerd implements Containerd {
     process.off('exit', this.#wipe);
     sweep(left);
     for (const cgroup of ownCgroups(this.directory)) removeCgroup(cgroup);
+    for (const root of cgroupRoots()) removeCgroup(`${root}${this.podsCgroup}`);
     return found;
   }
 
@@ -227,6 +286,39 @@ function ownCgroups(directory: string): string[] {
     ? ['/sys/fs/cgroup']
     : ['/sys/fs/cgroup/systemd', '/sys/fs/cgroup/pids'].filter((root) => existsSync(root));
   return roots.map((root) => `${root}/${name}`);
+}
+
+/** Where cgroups can be: each hierarchy of version 1, and version 2's. */
+function cgroupRoots(): string[] {
+  if (existsSync('/sys/fs/cgroup/cgroup.controllers')) return ['/sys/fs/cgroup'];
+  return readdirSync('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}`);
+}
+
+/** Whether overlay file systems can be below `directory`; not where it is on one itself. */
+function hasOverlay(directory: string): boolean {
+  const place = mkdtempSync(`${directory}/overlay-`);
+  for (const name of ['lower', 'upper', 'work', 'merged']) mkdirSync(`${place}/${name}`);
+  const layers = `lowerdir=${place}/lower,upperdir=${place}/upper,workdir=${place}/work`;
+  const done = spawnSync('mount', ['-t', 'overlay', '-o', layers, 'overlay', `${place}/merged`]);
+  if (done.status === 0) spawnSync('umount', [`${place}/merged`]);
+  rmSync(place, { recursive: true, force: true });
+  return done.status === 0;
+}
+
+/** A handler with the daemon's own paths. */
+function placed(handler: Handler, directory: string): Handler {
+  const { cniDirectory: network, configPath } = handler;
+  if (network !== undefined && !isNetwork(network))
+    throw new Error(`no network ${network}: use ${NETWORKS.join(', ')}`);
+  return {
+    ...handler,
+    ...(network === undefined ? {} : { cniDirectory: cniDirectory(directory, network) }),
+    ...(configPath === undefined ? {} : { configPath: `${directory}/${configPath}` }),
+  };
+}
+
+function isNetwork(name: string): name is NetworkName {
+  return (NETWORKS as readonly string[]).includes(name);
 }
 
 function removeCgroup(path: string): void {

@@ -3,14 +3,19 @@
  * one layer, every applet a symbolic link. The same busybox gives the same bytes.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { succeed } from './command.ts';
+import { ROOT } from './paths.ts';
 import { type TarEntry, tar } from './tar.ts';
 
 /** The name the image has once imported. */
 export const IMAGE_NAME = 'localhost/kata-edge/busybox:1';
-/** Part of the cached file's name: raise it when the recipe below changes. */
-const RECIPE = 1;
+/** The pause container's. */
+export const PAUSE_IMAGE_NAME = 'localhost/kata-edge/pause:1';
+/** Part of the cached files' names: raise it when a recipe below changes. */
+const RECIPE = 2;
+const PAUSE_SOURCE = join(ROOT, 'setup', 'pause.c');
 const BUSYBOX_PATHS = ['/bin/busybox', '/usr/bin/busybox'];
 
 /** Node's name of a CPU → OCI's. */
@@ -37,9 +42,32 @@ export async function buildImage(directory: string): Promise<string> {
   if (existsSync(archive)) return archive;
   mkdirSync(directory, { recursive: true });
   const applets = (await succeed([busyboxPath, '--list-full'])).split('\n').filter((path) => path !== '');
-  writeFileSync(`${archive}.new`, ociArchive(layer(busybox, applets), architecture()));
-  renameSync(`${archive}.new`, archive);
+  write(archive, ociArchive(layer(busybox, applets), architecture(), { name: IMAGE_NAME, command: ['/bin/sh'] }));
   return archive;
+}
+
+/**
+ * Makes the pause image unless it is there already: a static program of a few kilobytes and nothing else.
+ * @param directory where archives are kept, e.g. build/cache/image
+ * @returns path of the OCI archive
+ * @throws Error when musl-gcc cannot compile it
+ */
+export async function buildPauseImage(directory: string): Promise<string> {
+  const archive = `${directory}/pause-${RECIPE}-${sha256(readFileSync(PAUSE_SOURCE)).slice(0, 16)}.tar`;
+  if (existsSync(archive)) return archive;
+  mkdirSync(directory, { recursive: true });
+  const program = `${archive}.${process.pid}.bin`;
+  await succeed(['musl-gcc', '-static', '-Os', '-s', '-Wall', '-Werror', '-o', program, PAUSE_SOURCE]);
+  const layerTar = tar([{ path: 'pause', type: 'file', data: readFileSync(program) }]);
+  rmSync(program);
+  write(archive, ociArchive(layerTar, architecture(), { name: PAUSE_IMAGE_NAME, command: ['/pause'] }));
+  return archive;
+}
+
+/** Renamed when complete; two set-ups at once do not meet. */
+function write(archive: string, content: Buffer): void {
+  writeFileSync(`${archive}.${process.pid}`, content);
+  renameSync(`${archive}.${process.pid}`, archive);
 }
 
 /** The file system as one tar. */
@@ -56,7 +84,11 @@ export function layer(busybox: Uint8Array, applets: readonly string[]): Buffer {
 }
 
 /** https://github.com/opencontainers/image-spec/blob/main/image-layout.md, as a tar. */
-export function ociArchive(layerTar: Uint8Array, ociArchitecture: string): Buffer {
+export function ociArchive(
+  layerTar: Uint8Array,
+  ociArchitecture: string,
+  image: { readonly name: string; readonly command: readonly string[] },
+): Buffer {
   const blobs: TarEntry[] = [];
   const add = (mediaType: string, data: Uint8Array) => {
     const digest = sha256(data);
@@ -71,7 +103,7 @@ export function ociArchive(layerTar: Uint8Array, ociArchitecture: string): Buffe
       os: 'linux',
       config: {
         Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
-        Cmd: ['/bin/sh'],
+        Cmd: image.command,
         WorkingDir: '/',
       },
       rootfs: { type: 'layers', diff_ids: [layerDescriptor.digest] },
@@ -83,7 +115,7 @@ export function ociArchive(layerTar: Uint8Array, ociArchitecture: string): Buffe
     manifestType,
     json({ schemaVersion: 2, mediaType: manifestType, config, layers: [layerDescriptor] }),
   );
-  const annotations = { 'io.containerd.image.name': IMAGE_NAME, 'org.opencontainers.image.ref.name': IMAGE_NAME };
+  const annotations = { 'io.containerd.image.name': image.name, 'org.opencontainers.image.ref.name': image.name };
   const platform = { architecture: ociArchitecture, os: 'linux' };
   const index = json({ schemaVersion: 2, manifests: [{ ...manifest, annotations, platform }] });
   return tar([

@@ -4,10 +4,21 @@
  */
 import { type Dirent, existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { links } from './network-namespace.ts';
 import { markedProcesses, processes } from './processes.ts';
 
-/** Directories where every new file, socket, FIFO and directory counts. */
-const WATCHED = ['/run', '/dev/shm'];
+/** Directories where every new file, socket, FIFO and directory counts; the last one has CNI's results. */
+const WATCHED = ['/run', '/dev/shm', '/var/lib/cni'];
+/** The same below the daemon's directory: addresses given out, and what containerd holds of tasks, containers and pods. */
+const WATCHED_OF_DAEMON = [
+  'fifo',
+  'ipam',
+  'logs',
+  'state/io.containerd.runtime.v2.task',
+  'state/io.containerd.grpc.v1.cri',
+  'root/io.containerd.grpc.v1.cri',
+  'root/io.containerd.runtime.v2.task',
+];
 /** Where `ctr` makes the FIFOs of this containerd, below its directory. */
 export const FIFO_DIRECTORY = 'fifo';
 const CGROUPS = '/sys/fs/cgroup';
@@ -24,9 +35,18 @@ const KEPT = [
   // Clients of every containerd of the machine share it; ours are told to use FIFO_DIRECTORY.
   /^\/run\/containerd\/fifo(\/.*)?$/,
   /^\/run\/kata-containers$/,
+  /^\/var\/lib\/cni(\/results)?$/,
+  // host-local's memory of where it was, and its lock.
+  /\/ipam\/[^/]+(\/last_reserved_ip\.\d+|\/lock)?$/,
+  // Directories for all of a kind.
+  /\/(root|state)\/io\.containerd\.runtime\.v2\.task\/[^/]+$/,
+  /\/(root|state)\/io\.containerd\.grpc\.v1\.cri\/(sandboxes|containers|netns)$/,
   /^\/run\/user(\/.*)?$/,
   /^\/run\/lock(\/.*)?$/,
 ];
+
+/** Bridges of setup/cni.ts, made for the first pod and kept. */
+const BRIDGE = /^cni\d$/;
 
 /** cgroups of the guest agent's unit tests, which may run meanwhile. */
 const UNIT_TEST_CGROUP = /\/kata-test-\d+-/;
@@ -37,10 +57,12 @@ export interface Snapshot {
   readonly cgroups: ReadonlySet<string>;
   /** `pid:start time` of the containerd's own processes. */
   readonly processes: ReadonlySet<string>;
+  /** Network links in the daemon's own network namespace, where it has one. */
+  readonly links: ReadonlySet<string>;
 }
 
 export interface Leftover {
-  readonly kind: 'process' | 'mount' | 'file' | 'cgroup';
+  readonly kind: 'process' | 'mount' | 'file' | 'cgroup' | 'link';
   /** A path, or a pid and the command. */
   readonly what: string;
 }
@@ -51,10 +73,15 @@ export interface Leftover {
  */
 export function snapshot(mark: string): Snapshot {
   return {
-    files: new Set([...WATCHED, `${mark}/${FIFO_DIRECTORY}`].flatMap((directory) => walk(directory, DEPTH, false))),
+    files: new Set(
+      [...WATCHED, ...WATCHED_OF_DAEMON.map((name) => `${mark}/${name}`)].flatMap((directory) =>
+        walk(directory, DEPTH, false),
+      ),
+    ),
     mounts: new Set(mountPoints()),
     cgroups: new Set(walk(CGROUPS, DEPTH, true)),
     processes: new Set(markedProcesses(mark).map((process) => `${process.pid}:${process.startTime}`)),
+    links: new Set(mountPoints().includes(`${mark}/netns`) ? links(`${mark}/netns`) : []),
   };
 }
 
@@ -100,7 +127,16 @@ function added(before: Snapshot, mark: string): Leftover[] {
     `${process.pid} ${process.command || `[${process.name}]`}`.slice(0, COMMAND_LENGTH),
   );
   const of = (kind: Leftover['kind'], all: readonly string[]) => all.map((what) => ({ kind, what }));
-  return [...of('process', named), ...of('mount', mounts), ...of('file', files), ...of('cgroup', cgroups)];
+  return [
+    ...of('process', named),
+    ...of('mount', mounts),
+    ...of('file', files),
+    ...of('cgroup', cgroups),
+    ...of(
+      'link',
+      fresh(now.links, before.links).filter((name) => !BRIDGE.test(name)),
+    ),
+  ];
 }
 
 /** A mount anywhere else is another program's. */

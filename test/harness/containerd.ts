@@ -89,7 +89,7 @@ async function startBench(version: ContainerdVersion): Promise<Bench> {
 }
 
 /** What an installation is: a directory in PATH with a link to the launcher. */
-function linkedShim(): string {
+export function linkedShim(): string {
   const directory = mkdtempSync('/tmp/ke-bin-');
   symlinkSync(SHIM, `${directory}/containerd-shim-kata-v2`);
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));

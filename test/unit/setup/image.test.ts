@@ -42,9 +42,10 @@ test('a path fits up to 100 bytes and no further', () => {
 
 test('the archive depends on busybox and nothing else', () => {
   const busybox = Buffer.from('a program');
-  const one = ociArchive(layer(busybox, ['bin/sh', 'bin/cat']), 'amd64');
-  assert.equal(ociArchive(layer(busybox, ['bin/cat', 'bin/sh']), 'amd64'), one);
-  assert.not.equal(ociArchive(layer(busybox, ['bin/sh', 'bin/cat']), 'arm64'), one);
+  const image = { name: IMAGE_NAME, command: ['/bin/sh'] };
+  const one = ociArchive(layer(busybox, ['bin/sh', 'bin/cat']), 'amd64', image);
+  assert.equal(ociArchive(layer(busybox, ['bin/cat', 'bin/sh']), 'amd64', image), one);
+  assert.not.equal(ociArchive(layer(busybox, ['bin/sh', 'bin/cat']), 'arm64', image), one);
 });
 
 test('the index names the image, and every blob is what its name says', async () => {
