@@ -8,6 +8,7 @@ import { reasonOf } from '../host/error.ts';
 import { build } from '../setup/builds.ts';
 import { describe, type Finished, finish } from '../setup/command.ts';
 import { CONTAINERD_VERSIONS, containerdPrograms, isUnpacked } from '../setup/containerd-packages.ts';
+import { criPackages, isCriUnpacked } from '../setup/cri-packages.ts';
 import { CONTAINERD, DEBIAN_CACHE, ROOT } from '../setup/paths.ts';
 import { step } from '../setup/step.mjs';
 
@@ -21,7 +22,7 @@ const AT_ONCE = 2;
 const OUTPUT_TAIL = 20_000;
 
 const FAST = ['test/unit', 'test/wire'];
-const WITH_MACHINES = 'test/vm';
+const WITH_MACHINES = ['test/vm', 'test/cri'];
 
 interface Count {
   readonly passed: number;
@@ -37,7 +38,7 @@ try {
   await setUp();
   if (wanted.length === 0) await checks();
   await inParallel(FAST.flatMap(testFiles), FILE_TIMEOUT_MS);
-  for (const file of testFiles(WITH_MACHINES)) await runFile(file, VM_FILE_TIMEOUT_MS);
+  for (const file of WITH_MACHINES.flatMap(testFiles)) await runFile(file, VM_FILE_TIMEOUT_MS);
 } catch (error) {
   add({ passed: 0, failed: 1 });
   process.stdout.write(`${reasonOf(error)}\n`);
@@ -53,6 +54,10 @@ async function setUp(): Promise<void> {
   for (const version of CONTAINERD_VERSIONS) {
     if (isUnpacked(version, CONTAINERD)) continue;
     await step(`containerd ${version}`, () => containerdPrograms(version, CONTAINERD, DEBIAN_CACHE, () => {}));
+  }
+  for (const version of CONTAINERD_VERSIONS) {
+    if (isCriUnpacked(version, CONTAINERD)) continue;
+    await step(`CNI and CRI for containerd ${version}`, () => criPackages(version, CONTAINERD, DEBIAN_CACHE, () => {}));
   }
   await build();
 }

@@ -5,13 +5,23 @@ import { IMAGE_NAME } from '../../../setup/image.ts';
 import { until } from '../containers.ts';
 import { type CallOptions, CriClient } from './client.ts';
 import { type LogLine, logged, readLog } from './logs.ts';
-import type { Calls, ContainerConfig, ContainerStatus, PodSandboxConfig, PodStatus } from './messages.ts';
+import type {
+  Calls,
+  ContainerConfig,
+  ContainerStatus,
+  NamespaceOption,
+  PodSandboxConfig,
+  PodStatus,
+} from './messages.ts';
 import { NodeNetwork } from './node-network.ts';
 import { type Ended, ForwardedPort, openSocket, Session, type SessionOptions } from './streams.ts';
 
 const CGROUPS = '/sys/fs/cgroup';
 /** Seconds between SIGTERM and SIGKILL where it does not matter. */
 const AT_ONCE = 0;
+
+/** As kubelets say it; the protocol's own default is processes shared by all of the pod. */
+const OWN_PROCESSES: NamespaceOption = { pid: 'CONTAINER' };
 
 /** What a pod has beyond the defaults; its parts are merged one level deep. */
 export type PodOptions = Partial<PodSandboxConfig> & { readonly name?: string };
@@ -80,7 +90,11 @@ export class Pods {
       hostname: name,
       log_directory,
       ...more,
-      linux: { cgroup_parent: `${this.daemon.podsCgroup}/${name}`, ...linux },
+      linux: {
+        cgroup_parent: `${this.daemon.podsCgroup}/${name}`,
+        ...linux,
+        security_context: { namespace_options: OWN_PROCESSES, ...linux?.security_context },
+      },
     };
   }
 
@@ -118,7 +132,7 @@ export class Pods {
       envs: Object.entries(env).map(([key, value]) => ({ key, value: Buffer.from(value) })),
       linux: {
         ...(resources === undefined ? {} : { resources }),
-        ...(securityContext === undefined ? {} : { security_context: securityContext }),
+        security_context: { namespace_options: OWN_PROCESSES, ...securityContext },
         ...more.linux,
       },
     };
