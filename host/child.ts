@@ -28,6 +28,8 @@ export interface ChildOptions {
   readonly descriptors: readonly ('pipe' | number)[];
   /** Takes every capability from the child; it stays root, so files of root's remain open to it. */
   readonly dropCapabilities: boolean;
+  /** Path of the network namespace the child is born in; absent or empty: this process's. */
+  readonly networkNamespace?: string | undefined;
 }
 
 export class Child {
@@ -62,11 +64,15 @@ export class Child {
     const confine = ['--pdeathsig', 'KILL', '--no-new-privs'];
     if (options.dropCapabilities) confine.push('--bounding-set=-all', '--inh-caps=-all');
     native().closeOnExec();
-    const child = spawn('setpriv', [...confine, '--', path, ...args], {
-      stdio: ['ignore', 'ignore', 'pipe', ...options.descriptors],
-      cwd: '/',
-      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
-    });
+    const start = (): ChildProcess =>
+      spawn('setpriv', [...confine, '--', path, ...args], {
+        stdio: ['ignore', 'ignore', 'pipe', ...options.descriptors],
+        cwd: '/',
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+      });
+    // libuv forks on the calling thread, so that the child has this thread's namespace.
+    const { networkNamespace } = options;
+    const child = networkNamespace ? native().inNetworkNamespace(networkNamespace, start) : start();
     if (child.pid === undefined) {
       const thrown = await new Promise<Error>((resolve) => child.once('error', resolve));
       throw new KataError(

@@ -56,6 +56,25 @@ export interface Native {
   /** Keeps descriptors from 3 on from children that are not handed them. */
   closeOnExec(): void;
   peerCredentials(fd: number): PeerCredentials;
+  /**
+   * Runs `callback` in the network namespace at `path`: sockets and processes it makes are born there. It must return at
+   * once: no promises, nothing that uses the thread pool.
+   */
+  inNetworkNamespace<T>(path: string, callback: () => T): T;
+  /** A new network namespace, held by a mount at `path`, which must not exist. */
+  createNetworkNamespace(path: string): void;
+  /** A tap device, in the current namespace, that stays when nobody has it open; EBUSY when there is one of that name. */
+  createTap(name: string): void;
+  /** A TCP listener on 127.0.0.1 (4) or ::1 (6), on a port the kernel chooses. */
+  listenLoopback(family: 4 | 6, backlog: number): { readonly fd: number; readonly port: number };
+  /** The port that a redirected connection was made to. */
+  originalPort(fd: number, family: 4 | 6): number;
+  /** Writes at most 511 bytes of text to a unix socket, a descriptor with them. */
+  sendDescriptor(socket: number, fd: number, data: string): void;
+  /** A netlink socket of the current namespace. */
+  netlinkSocket(protocol: number): number;
+  /** The kernel's answers to a request, up to `answers` (1 … 64) ends or the first error among them. Waits at most 5 s. */
+  netlinkExchange(fd: number, request: Uint8Array, answers: number): Uint8Array;
 }
 
 declare const __dirname: string | undefined;

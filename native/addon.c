@@ -14,6 +14,14 @@ static const struct {
 	{"listenUnix", listen_unix},
 	{"closeOnExec", close_on_exec},
 	{"peerCredentials", peer_credentials},
+	{"inNetworkNamespace", in_network_namespace},
+	{"createNetworkNamespace", create_network_namespace},
+	{"createTap", create_tap},
+	{"listenLoopback", listen_loopback},
+	{"originalPort", original_port},
+	{"sendDescriptor", send_descriptor},
+	{"netlinkSocket", netlink_socket},
+	{"netlinkExchange", netlink_exchange},
 };
 
 NAPI_MODULE_INIT()

@@ -38,5 +38,13 @@ napi_value open_beneath(napi_env env, napi_callback_info info);
 napi_value listen_unix(napi_env env, napi_callback_info info);
 napi_value close_on_exec(napi_env env, napi_callback_info info);
 napi_value peer_credentials(napi_env env, napi_callback_info info);
+napi_value in_network_namespace(napi_env env, napi_callback_info info);
+napi_value create_network_namespace(napi_env env, napi_callback_info info);
+napi_value create_tap(napi_env env, napi_callback_info info);
+napi_value listen_loopback(napi_env env, napi_callback_info info);
+napi_value original_port(napi_env env, napi_callback_info info);
+napi_value send_descriptor(napi_env env, napi_callback_info info);
+napi_value netlink_socket(napi_env env, napi_callback_info info);
+napi_value netlink_exchange(napi_env env, napi_callback_info info);
 
 #endif

@@ -1,15 +1,11 @@
 /** IPv4, IPv6 and link-layer addresses between text and bytes. */
 import { AgentError } from './error.ts';
 
-/** AF_INET and AF_INET6. */
-export const AF_INET = 2;
-export const AF_INET6 = 10;
+export { AF_INET, AF_INET6, FAMILY_V6, formatIp, formatMac } from '../../host/network/address-text.ts';
+
 /** Bits of an address. */
 export const IPV4_BITS = 32;
 export const IPV6_BITS = 128;
-
-/** types.IPFamily: v4 0, v6 1. */
-export const FAMILY_V6 = 1;
 
 /** Bytes of an IP address: 4 or 16. @throws AgentError `invalid_argument` */
 export function parseIp(text: string): Uint8Array {
@@ -34,17 +30,6 @@ export function parsePrefix(text: string, bits: number): number {
   return prefix;
 }
 
-/** Text of 4 or 16 bytes; IPv6 with its longest run of zero groups cut out (RFC 5952). */
-export function formatIp(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join('.');
-  const groups: number[] = [];
-  for (let i = 0; i + 1 < bytes.length; i += 2) groups.push(((bytes[i] as number) << 8) | (bytes[i + 1] as number));
-  const [start, length] = longestZeros(groups);
-  const text = (part: number[]) => part.map((group) => group.toString(16)).join(':');
-  if (length < 2) return text(groups);
-  return `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
-}
-
 /** Six bytes of `aa:bb:cc:dd:ee:ff`. @throws AgentError */
 export function parseMac(text: string): Uint8Array {
   const parts = text.split(':');
@@ -52,10 +37,6 @@ export function parseMac(text: string): Uint8Array {
     throw new AgentError('invalid_argument', `"${text}" is not a hardware address like 02:00:ca:fe:00:01`);
   }
   return Uint8Array.from(parts.map((part) => Number.parseInt(part, 16)));
-}
-
-export function formatMac(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
 function parseV4(text: string): Uint8Array | undefined {
@@ -89,15 +70,4 @@ function groupsOf(text: string, last: boolean): number[] | undefined {
     else return undefined;
   }
   return groups;
-}
-
-function longestZeros(groups: readonly number[]): [start: number, length: number] {
-  let best: [number, number] = [0, 0];
-  for (let i = 0; i < groups.length; i++) {
-    let length = 0;
-    while (groups[i + length] === 0) length++;
-    if (length > best[1]) best = [i, length];
-    i += length;
-  }
-  return best;
 }

@@ -10,6 +10,7 @@ import {
   dump,
   type NetlinkMessage,
   NLM_F_CREATE,
+  nested,
   readU32,
   u32,
 } from './netlink.ts';
@@ -26,6 +27,8 @@ const RTA_GATEWAY = 5;
 const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
 const RTA_TABLE = 15;
+/** A gateway of the other family: u16 family, address (Linux 5.2). */
+const RTA_VIA = 18;
 /** Inside RTA_METRICS. */
 const RTAX_MTU = 2;
 const TABLE_MAIN = 254;
@@ -103,9 +106,10 @@ function write(route: Route, indexes: ReadonlyMap<string, number>): [Uint8Array,
   const v6 = dest ? dest.address.length === 16 : gateway ? gateway.length === 16 : route.family === FAMILY_V6;
   const parts: Attribute[] = [[RTA_OIF, u32(index)]];
   if (dest && dest.prefix > 0) parts.push([RTA_DST, dest.address]);
-  if (gateway) parts.push([RTA_GATEWAY, gateway]);
+  if (gateway && (gateway.length === 16) === v6) parts.push([RTA_GATEWAY, gateway]);
+  else if (gateway) parts.push([RTA_VIA, Uint8Array.of(v6 ? AF_INET : AF_INET6, 0, ...gateway)]);
   if (route.source !== '') parts.push([RTA_PREFSRC, parseIp(route.source)]);
-  if (route.mtu > 0) parts.push([RTA_METRICS, nested(RTAX_MTU, u32(route.mtu))]);
+  if (route.mtu > 0) parts.push([RTA_METRICS, nested([[RTAX_MTU, u32(route.mtu)]])]);
   const fixed = new Uint8Array(RTMSG_BYTES);
   fixed[0] = v6 ? AF_INET6 : AF_INET;
   fixed[1] = dest?.prefix ?? 0;
@@ -115,14 +119,4 @@ function write(route: Route, indexes: ReadonlyMap<string, number>): [Uint8Array,
   fixed[7] = TYPE_UNICAST;
   new DataView(fixed.buffer).setUint32(8, route.flags & RTNH_F_ONLINK, true);
   return [fixed, parts];
-}
-
-/** One attribute as the content of another. */
-function nested(type: number, value: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(4 + value.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, bytes.length, true);
-  view.setUint16(2, type, true);
-  bytes.set(value, 4);
-  return bytes;
 }

@@ -17,6 +17,8 @@ export interface NetworkTraces {
   readonly ownNamespace: boolean;
   /** Names of the devices we made in it. */
   readonly devices: readonly string[];
+  /** Names of the pod's devices to which we gave an ingress qdisc. */
+  readonly qdiscs?: readonly string[] | undefined;
 }
 
 export interface Network {

@@ -8,7 +8,7 @@ import { Child } from '../../child.ts';
 import { KataError, reasonOf } from '../../error.ts';
 import type { ProcessIdentity } from '../../process.ts';
 import { oneLine, Tail } from '../../tail.ts';
-import type { Accelerator, Hypervisor, PciPath, VmConfig, VmExit } from '../hypervisor.ts';
+import type { Accelerator, Hypervisor, NicBackend, PciPath, VmConfig, VmExit } from '../hypervisor.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { type HotplugSlot, hotplugSlots, qemuArguments } from './command-line.ts';
 import { Qmp } from './qmp.ts';
@@ -21,6 +21,8 @@ export const UNPLUG_MS = 15_000;
 /** What a guest gets to bind a driver to a virtio-fs device before it is told to mount it anyway, ms; it takes 60. */
 const DRIVER_MS = 2000;
 const DRIVER_POLL_MS = 5;
+/** With it the host's kernel moves packets itself. */
+const VHOST_NET = '/dev/vhost-net';
 
 /** A device's own part of QEMU, undone in reverse when the device goes. */
 interface Plugged {
@@ -107,6 +109,24 @@ export class Qemu implements Hypervisor {
     );
   }
 
+  async plugNic(id: string, { device, fds, mac }: NicBackend): Promise<PciPath> {
+    const netdev = this.#backendName('net');
+    const vhost = await access(VHOST_NET).then(
+      () => true,
+      () => false,
+    );
+    return this.#plug(
+      id,
+      {
+        command: 'netdev_add',
+        args: { type: 'tap', id: netdev, vhost, ...(await this.#tapOptions(netdev, device, fds ?? [])) },
+      },
+      { remove: 'netdev_del', args: { id: netdev } },
+      // Without its boot ROM, which nothing would run.
+      { driver: 'virtio-net-pci', netdev, mac, mq: false, romfile: '', 'disable-legacy': 'on' },
+    );
+  }
+
   async unplug(id: string): Promise<void> {
     const plugged = this.#plugged.get(id);
     if (!plugged) return;
@@ -142,6 +162,7 @@ export class Qemu implements Hypervisor {
     const child = await Child.spawn(config.qemuPath, args, {
       descriptors: ['pipe', 'pipe', ...devices.fds],
       dropCapabilities: true,
+      networkNamespace: config.networkNamespace,
     });
     this.#child = child;
     spawned();
@@ -165,6 +186,17 @@ export class Qemu implements Hypervisor {
         `QEMU did not start (${howEnded(exit)}): ${oneLine(exit.stderr) || reasonOf(thrown)}`,
       );
     }
+  }
+
+  /** A device is opened by QEMU, which is in its namespace, or handed over open. */
+  async #tapOptions(name: string, device: string, fds: readonly number[]): Promise<Record<string, unknown>> {
+    const [fd] = fds;
+    if (fd === undefined) return { ifname: device, script: 'no', downscript: 'no' };
+    if (fds.length > 1) {
+      throw new KataError('invalid_argument', `NIC on ${device}: ${fds.length} queues; one descriptor is supported`);
+    }
+    await this.#running().execute('getfd', { fdname: name }, undefined, fd);
+    return { fd: name };
   }
 
   async #plug(

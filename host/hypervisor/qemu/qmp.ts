@@ -1,6 +1,8 @@
 /** QEMU's control channel: one JSON object a line. https://www.qemu.org/docs/master/interop/qmp-spec.html */
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { KataError, reasonOf } from '../../error.ts';
+import { native } from '../../native.ts';
 
 /** Longest line taken from QEMU, bytes; query answers of a large VM stay below 100 KiB. */
 export const MAX_LINE_BYTES = 1024 * 1024;
@@ -20,6 +22,7 @@ interface Command {
   readonly id: number;
   readonly line: string;
   readonly name: string;
+  readonly fd: number | undefined;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: KataError) => void;
   timer: NodeJS.Timeout | undefined;
@@ -70,10 +73,16 @@ export class Qmp {
 
   /**
    * Runs one command.
+   * @param fd a descriptor that goes with it (`getfd`); the caller's stays open
    * @returns its `return` value
    * @throws KataError `internal` with QEMU's text, `deadline_exceeded`, `unavailable`, `resource_exhausted` (queue full)
    */
-  execute(name: string, args?: Readonly<Record<string, unknown>>, timeoutMs = COMMAND_MS): Promise<unknown> {
+  execute(
+    name: string,
+    args?: Readonly<Record<string, unknown>>,
+    timeoutMs: number = COMMAND_MS,
+    fd?: number,
+  ): Promise<unknown> {
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#queue.length >= MAX_QUEUED) {
       return Promise.reject(new KataError('resource_exhausted', `QMP: ${MAX_QUEUED} commands wait; try again later`));
@@ -81,7 +90,7 @@ export class Qmp {
     const id = this.#nextId++;
     const line = `${JSON.stringify({ execute: name, ...(args && { arguments: args }), id })}\n`;
     return new Promise((resolve, reject) => {
-      const command: Command = { id, line, name, resolve, reject, timer: undefined };
+      const command: Command = { id, line, name, fd, resolve, reject, timer: undefined };
       // The deadline counts from now: waiting for one's turn is part of it.
       command.timer = setTimeout(() => this.#expire(command, timeoutMs), timeoutMs);
       this.#queue.push(command);
@@ -173,7 +182,18 @@ export class Qmp {
   #next(): void {
     if (this.#running || this.#failure) return;
     this.#running = this.#queue.shift();
-    if (this.#running) this.#stream.write(this.#running.line);
+    if (this.#running?.fd !== undefined) this.#sendWith(this.#running, this.#running.fd);
+    else if (this.#running) this.#stream.write(this.#running.line);
+  }
+
+  /** Past the stream, which knows no descriptors: nothing is queued in it, since the command before was answered. */
+  #sendWith(command: Command, fd: number): void {
+    try {
+      native().sendDescriptor(descriptorOf(this.#stream), fd, command.line);
+    } catch (thrown) {
+      this.#finish(command);
+      command.reject(new KataError('unavailable', `QMP: ${command.name}: ${reasonOf(thrown)}`, { cause: thrown }));
+    }
   }
 
   #finish(command: Command): void {
@@ -220,6 +240,12 @@ async function within<T>(promise: Promise<T>, timeoutMs: number, failure: string
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** @throws Error `EBADF` for a stream that is no open socket */
+function descriptorOf(stream: Duplex): number {
+  const { _handle: handle } = stream as Socket & { readonly _handle?: { readonly fd?: number } | null };
+  return handle?.fd ?? -1;
 }
 
 function parseObject(line: Buffer): Record<string, unknown> | undefined {
