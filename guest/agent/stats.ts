@@ -16,6 +16,9 @@ import type { Sys } from './sys.ts';
 const UNLIMITED = 2n ** 64n - 1n;
 const NS_PER_US = 1000;
 
+/** Before the names of memory.events among the memory statistics. */
+const EVENT_PREFIX = 'events.';
+
 /** Names that readers of v1's memory.stat look for, and where v2 has them. */
 const V1_NAMES: Readonly<Record<string, string>> = {
   cache: 'file',
@@ -101,6 +104,11 @@ function memoryStats(cgroup: Cgroup): NonNullable<CgroupStats['memory_stats']> {
   for (const [name, source] of Object.entries(V1_NAMES)) stats[name] = at(stat, source);
   for (const name of V1_TOTALS) stats[`total_${name}`] = stats[name] ?? 0;
   stats.hierarchical_memory_limit = limit;
+  const swapLimit = value(cgroup.read('memory.swap.max'));
+  stats.hierarchical_memsw_limit = limit === UNLIMITED || swapLimit === UNLIMITED ? UNLIMITED : sum(limit, swapLimit);
+  // The protocol has no other place for memory.events.
+  const events = table(cgroup.read('memory.events'));
+  for (const [name, count] of events) stats[EVENT_PREFIX + name] = count;
   const current = value(cgroup.read('memory.current'));
   return {
     cache: at(stat, 'file'),
@@ -108,14 +116,14 @@ function memoryStats(cgroup: Cgroup): NonNullable<CgroupStats['memory_stats']> {
       usage: current,
       // memory.peak is there from 5.19 on.
       max_usage: value(cgroup.read('memory.peak')),
-      failcnt: at(table(cgroup.read('memory.events')), 'max'),
+      failcnt: at(events, 'max'),
       limit,
     },
     swap_usage: {
       usage: value(cgroup.read('memory.swap.current')),
       max_usage: value(cgroup.read('memory.swap.peak')),
       failcnt: at(table(cgroup.read('memory.swap.events')), 'max'),
-      limit: value(cgroup.read('memory.swap.max')),
+      limit: swapLimit,
     },
     kernel_usage: kernelUsage(stat),
     use_hierarchy: true,
@@ -178,6 +186,11 @@ function value(text: string | undefined): Int64 {
   if (text === 'max') return UNLIMITED;
   const number = Number(text ?? 0);
   return Number.isFinite(number) ? number : 0;
+}
+
+function sum(a: Int64, b: Int64): Int64 {
+  const total = BigInt(a) + BigInt(b);
+  return Number.isSafeInteger(Number(total)) ? Number(total) : total;
 }
 
 /** Exact beyond 104 days of processor time, too. */
