@@ -1,49 +1,82 @@
-/** Chooses for each container: its block device as it is, or the file system shared over virtio-fs. */
+/** Chooses how each root file system and volume reaches the guest: as a disk, in the guest's memory, shared over virtio-fs, or copied. */
 import type { ChildExit } from '../child.ts';
+import { KataError } from '../error.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
 import type { ProcessIdentity } from '../process.ts';
 import type { Init } from '../proto/codec.ts';
-import type { Storage } from '../proto/messages/agent.ts';
+import type { Device, Storage } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
 import type { Mount as SpecMount } from '../proto/messages/oci.ts';
 import { BlockRootfs } from './block-rootfs.ts';
+import { type BlockRequest, BlockVolumes } from './block-volumes.ts';
+import { CopyShare, type CopyShareOptions } from './copy-share.ts';
+import { localEmptyDir, memoryEmptyDir } from './empty-dir.ts';
+import { parseOptions } from './mounts.ts';
 import type { GuestRootfs, GuestVolume, RootfsShare } from './share.ts';
 import { VirtioFsShare } from './virtio-fs-share.ts';
 import type { VirtiofsdConfig } from './virtiofsd.ts';
+import { VolumeSource } from './volume-source.ts';
+
+/** MS_RDONLY of mount(2). */
+const RDONLY = 1;
+
+/** What `shared_fs` of the configuration may be; Kata knows others, which QEMU guests of ours have not. */
+export const SHARED_FS = ['virtio-fs', 'none'] as const;
+export type SharedFs = (typeof SHARED_FS)[number];
 
 export interface RootfsConfig extends VirtiofsdConfig {
   /** `disable_block_device_use`: everything goes over virtio-fs. */
   readonly disableBlockDeviceUse: boolean;
+  /** `shared_fs`; absent or empty: virtio-fs. */
+  readonly sharedFs?: string | undefined;
+  /** `disable_guest_empty_dir = false`: emptyDirs of the default medium are directories in the guest, which is its memory. */
+  readonly guestEmptyDir?: boolean | undefined;
 }
 
 export class Rootfs implements RootfsShare {
-  readonly #share: VirtioFsShare;
+  readonly #virtioFs: VirtioFsShare | undefined;
+  readonly #share: VirtioFsShare | CopyShare;
   readonly #block: BlockRootfs;
+  readonly #volumes: BlockVolumes;
   readonly #useBlock: boolean;
+  readonly #guestEmptyDir: boolean;
   #expectShare = true;
 
   /**
    * @param directory the sandbox's private directory (0700)
    * @param hypervisor of the sandbox's VM
+   * @param copying for `shared_fs = "none"`, which copies files into the guest through its agent
+   * @throws KataError `invalid_argument` for another `shared_fs`
    */
   constructor(
     directory: string,
     config: RootfsConfig,
     hypervisor: Pick<Hypervisor, 'plugVirtioFs' | 'plugBlock' | 'unplug'>,
+    copying?: CopyShareOptions,
   ) {
-    this.#share = new VirtioFsShare(directory, config, hypervisor);
     this.#block = new BlockRootfs(hypervisor);
-    this.#useBlock = !config.disableBlockDeviceUse;
+    this.#volumes = new BlockVolumes(hypervisor);
+    this.#guestEmptyDir = config.guestEmptyDir ?? false;
+    if (sharedFs(config.sharedFs) === 'none') {
+      if (!copying) throw new KataError('internal', 'shared_fs = "none" needs an agent to copy files with');
+      this.#share = new CopyShare(directory, this.#block, copying);
+      // There is no other way for a disk to get in.
+      this.#useBlock = true;
+    } else {
+      this.#virtioFs = new VirtioFsShare(directory, config, hypervisor);
+      this.#share = this.#virtioFs;
+      this.#useBlock = !config.disableBlockDeviceUse;
+    }
   }
 
   /** virtiofsd, for the state file; undefined while nothing is shared. */
   get daemon(): ProcessIdentity | undefined {
-    return this.#share.daemon;
+    return this.#virtioFs?.daemon;
   }
 
   /** Settles when virtiofsd has ended, which outside `close` means that containers have lost their files. */
   get daemonExited(): Promise<ChildExit> {
-    return this.#share.daemonExited;
+    return this.#virtioFs?.daemonExited ?? new Promise(() => {});
   }
 
   /**
@@ -59,8 +92,7 @@ export class Rootfs implements RootfsShare {
   }
 
   async attach(): Promise<readonly Init<Storage>[]> {
-    if (!this.#expectShare) return [];
-    return this.#share.attach();
+    return this.#expectShare ? this.#share.attach() : [];
   }
 
   async addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
@@ -69,11 +101,25 @@ export class Rootfs implements RootfsShare {
     return this.#late(id, await this.#share.addRootfs(id, mounts, rootPath));
   }
 
-  async addVolume(id: string, mount: SpecMount): Promise<GuestVolume | undefined> {
-    return this.#late(id, await this.#share.addVolume(id, mount));
+  async addVolume(id: string, mount: SpecMount, spec?: Uint8Array): Promise<GuestVolume | undefined> {
+    const source = await VolumeSource.open(id, mount);
+    try {
+      if (source.kind === 'block' && this.#useBlock) return await this.#addBlockMount(id, mount, source);
+      const inMemory = await memoryEmptyDir(mount, source, spec);
+      if (inMemory) return inMemory;
+      const local = this.#guestEmptyDir ? localEmptyDir(mount, source) : undefined;
+      return local ?? (await this.#late(id, await this.#share.addSource(id, mount, source)));
+    } finally {
+      await source.close();
+    }
+  }
+
+  async addBlockDevice(id: string, request: BlockRequest): Promise<Init<Device> | undefined> {
+    return this.#useBlock ? this.#volumes.add(id, request) : undefined;
   }
 
   async removeRootfs(id: string): Promise<void> {
+    await this.#volumes.remove(id);
     await this.#block.remove(id);
     await this.#share.removeRootfs(id);
   }
@@ -95,7 +141,24 @@ export class Rootfs implements RootfsShare {
     }
   }
 
+  /** A device's node that is bound into the container becomes a device of the container at that path. */
+  async #addBlockMount(id: string, { destination, options }: SpecMount, source: VolumeSource): Promise<GuestVolume> {
+    const readOnly = (parseOptions(options).flags & RDONLY) !== 0;
+    const device = await this.#volumes.add(id, { ...source.device, readOnly, containerPath: destination });
+    return { mount: undefined, storages: [], devices: [device] };
+  }
+
   #isBlock(mounts: readonly Mount[]): boolean {
     return this.#useBlock && BlockRootfs.takes(mounts);
   }
+}
+
+function sharedFs(configured: string | undefined): SharedFs {
+  if (!configured) return 'virtio-fs';
+  const found = SHARED_FS.find((known) => known === configured);
+  if (found) return found;
+  throw new KataError(
+    'invalid_argument',
+    `hypervisor.qemu.shared_fs: "${configured}" is unknown; use ${SHARED_FS.join(' or ')}`,
+  );
 }

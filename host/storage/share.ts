@@ -3,6 +3,7 @@ import type { Init } from '../proto/codec.ts';
 import type { Device, Storage } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
 import type { Mount as SpecMount } from '../proto/messages/oci.ts';
+import type { BlockRequest } from './block-volumes.ts';
 
 /** Where the guest mounts the shared file system; fixed by the agent protocol. */
 export const GUEST_SHARED = '/run/kata-containers/shared/containers/';
@@ -46,10 +47,17 @@ export interface RootfsShare {
   /**
    * Makes a file or directory of the host that a container's spec binds available in the guest.
    * @param id of the container: `removeRootfs` undoes its volumes too
+   * @param spec encoded grpc.Spec the mount is of; huge pages are sized by it
    * @returns undefined: the guest has it already, the mount is sent as it is
    * @throws KataError `not_found` (source missing), `invalid_argument`; nothing is left behind
    */
-  addVolume(id: string, mount: SpecMount): Promise<GuestVolume | undefined>;
+  addVolume(id: string, mount: SpecMount, spec?: Uint8Array): Promise<GuestVolume | undefined>;
+  /**
+   * Gives the guest a block device that a container's spec names; `removeRootfs` takes it away. Absent: there are none.
+   * @returns undefined: the configuration allows none
+   * @throws KataError `not_found`, `failed_precondition` (in use read-only), `resource_exhausted`; nothing is left behind
+   */
+  addBlockDevice?(id: string, request: BlockRequest): Promise<Init<Device> | undefined>;
   /** Undoes `addRootfs` and the container's `addVolume`s. Idempotent; works with a dead VM. */
   removeRootfs(id: string): Promise<void>;
   /** Undoes everything. Idempotent. */

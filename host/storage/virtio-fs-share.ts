@@ -16,9 +16,9 @@ import type { Mount } from '../proto/messages/containerd_types.ts';
 import type { Mount as SpecMount } from '../proto/messages/oci.ts';
 import { bindOptions, bindVolume, isWithin } from './bind-volume.ts';
 import { type MountRequest, makeDirectory, mountAll, removeDirectory, unmount, unmountAll } from './mounts.ts';
-import { GUEST_SHARED, type GuestRootfs, type GuestVolume, type RootfsShare, SHARE_TAG } from './share.ts';
+import { GUEST_SHARED, type GuestRootfs, type GuestVolume, SHARE_TAG } from './share.ts';
 import { Virtiofsd, type VirtiofsdConfig } from './virtiofsd.ts';
-import { VolumeSource } from './volume-source.ts';
+import type { VolumeSource } from './volume-source.ts';
 
 /** Most volumes of one container. */
 export const MAX_VOLUMES = 1024;
@@ -35,7 +35,7 @@ interface Shared {
   readonly volumes: ('file' | 'directory')[];
 }
 
-export class VirtioFsShare implements RootfsShare {
+export class VirtioFsShare {
   readonly #directory: string;
   readonly #config: VirtiofsdConfig;
   readonly #hypervisor: Pick<Hypervisor, 'plugVirtioFs'>;
@@ -120,19 +120,17 @@ export class VirtioFsShare implements RootfsShare {
     return { path: join(GUEST_SHARED, id, 'rootfs'), storages: [] };
   }
 
-  /** Volumes may come before or after the container's root file system, or without one. */
-  async addVolume(id: string, mount: SpecMount): Promise<GuestVolume> {
+  /**
+   * Makes a volume available. Volumes may come before or after the container's root file system, or without one.
+   * @param source `mount`'s, opened
+   * @throws KataError `invalid_argument`, `resource_exhausted`, `unavailable`; nothing is left behind
+   */
+  async addSource(id: string, mount: SpecMount, source: VolumeSource): Promise<GuestVolume> {
     await this.prepare();
     this.#serving();
-    const source = await VolumeSource.open(id, mount);
-    try {
-      this.#serving();
-      const name = this.#bind(id, mount, source);
-      const guestPath = join(GUEST_SHARED, id, VOLUMES, name);
-      return { mount: { ...mount, source: guestPath }, storages: [], warnings: warningsOf(mount, source) };
-    } finally {
-      await source.close();
-    }
+    const name = this.#bind(id, mount, source);
+    const guestPath = join(GUEST_SHARED, id, VOLUMES, name);
+    return { mount: { ...mount, source: guestPath }, storages: [], warnings: warningsOf(mount, source) };
   }
 
   async removeRootfs(id: string): Promise<void> {

@@ -49,6 +49,14 @@ export class VolumeSource {
     return `/proc/self/fd/${this.fd}`;
   }
 
+  /** Numbers of the device it is the node of. */
+  get device(): { major: number; minor: number } {
+    // makedev(3) of glibc: bits 8 to 19 and from 44 on are the major; above 2^32 bit operations would cut them off.
+    const { rdev } = this.stat;
+    const high = Math.floor(rdev / 2 ** 32);
+    return { major: ((rdev >>> 8) & 0xfff) | (high & ~0xfff), minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
+  }
+
   /** Where it lies now, links resolved. */
   get realPath(): string {
     return readlinkSync(this.path);

@@ -18,19 +18,20 @@ import type { KataError } from '../../../host/error.ts';
 import { MS, native } from '../../../host/native.ts';
 import type { Mount } from '../../../host/proto/messages/oci.ts';
 import { privateMounts, unmount } from '../../../host/storage/mounts.ts';
-import { MAX_VOLUMES, VirtioFsShare } from '../../../host/storage/virtio-fs-share.ts';
+import { Rootfs } from '../../../host/storage/rootfs.ts';
+import { MAX_VOLUMES } from '../../../host/storage/virtio-fs-share.ts';
 import { inOwnNamespace, mountsBelow } from '../../harness/own-namespace.ts';
 
 inOwnNamespace(import.meta.url);
 privateMounts();
 
-const CONFIG = { daemon: '', cache: 'auto', extraArgs: [] };
-const hypervisor = { plugVirtioFs: async () => '02' };
+const CONFIG = { daemon: '', cache: 'auto', extraArgs: [], disableBlockDeviceUse: false };
+const hypervisor = { plugVirtioFs: async () => '02', plugBlock: async () => '03', unplug: async () => {} };
 
 interface Context {
   directory: string;
   sandbox: string;
-  share: VirtioFsShare;
+  share: Rootfs;
 }
 
 const volumes = suite<Context>('volumes over virtio-fs');
@@ -39,7 +40,7 @@ volumes.before.each(async (context) => {
   context.directory = mkdtempSync(join(tmpdir(), 'kata-volumes-'));
   context.sandbox = join(context.directory, 'sandbox');
   mkdirSync(context.sandbox);
-  context.share = new VirtioFsShare(context.sandbox, CONFIG, hypervisor);
+  context.share = new Rootfs(context.sandbox, CONFIG, hypervisor);
   await context.share.prepare();
 });
 
@@ -99,7 +100,7 @@ volumes('a directory and a file, each at a place of its own', async ({ directory
     warnings: [],
   });
   const file = await share.addVolume('c', bind(join(source, 'file'), ['rbind', 'ro']));
-  assert.is(file.mount?.source, '/run/kata-containers/shared/containers/c/volumes/1');
+  assert.is(file?.mount?.source, '/run/kata-containers/shared/containers/c/volumes/1');
   assert.is(readFileSync(join(seen(sandbox, 'c', 0), 'file'), 'utf8'), 'source');
   assert.is(readFileSync(seen(sandbox, 'c', 1), 'utf8'), 'source');
   writeFileSync(join(seen(sandbox, 'c', 0), 'new'), 'written');
@@ -168,8 +169,8 @@ for (const [propagation, follows] of [
 ] as const) {
   volumes(`${propagation}: later mounts of the host`, async ({ directory, sandbox, share }) => {
     const source = makeDirectory(directory, 'source');
-    const { warnings } = await share.addVolume('c', bind(source, ['rbind', propagation]));
-    assert.is(warnings?.length, propagation === 'rshared' ? 1 : 0);
+    const volume = await share.addVolume('c', bind(source, ['rbind', propagation]));
+    assert.is(volume?.warnings?.length, propagation === 'rshared' ? 1 : 0);
     mountTmpfs(join(source, 'later'));
     writeFileSync(join(source, 'later/file'), '');
     const place = join(seen(sandbox, 'c', 0), 'later');
@@ -243,8 +244,8 @@ volumes('a socket is bound, and said to lead nowhere', async ({ directory, sandb
   const path = join(directory, 'socket');
   const server = createServer();
   await new Promise<void>((listening) => server.listen(path, listening));
-  const { warnings } = await share.addVolume('c', bind(path));
-  assert.match(warnings?.[0] ?? '', /a socket connects nobody/);
+  const volume = await share.addVolume('c', bind(path));
+  assert.match(volume?.warnings?.[0] ?? '', /a socket connects nobody/);
   assert.ok(statSync(seen(sandbox, 'c', 0)).isSocket());
   await share.removeRootfs('c');
   await new Promise((closed) => server.close(closed));
