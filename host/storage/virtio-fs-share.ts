@@ -205,8 +205,8 @@ export class VirtioFsShare {
   #bind(id: string, mount: SpecMount, source: VolumeSource): string {
     const what = `container ${id}: ${mount.source}, to be mounted at ${mount.destination},`;
     const { realPath } = source;
-    if (isWithin(realPath, this.#directory)) {
-      throw new KataError('invalid_argument', `${what} lies in the sandbox's own directory; mount something else`);
+    if ([this.#mounts, this.#shared, this.#staging].some((own) => isWithin(realPath, own))) {
+      throw new KataError('invalid_argument', `${what} lies in the sandbox's own share; mount something else`);
     }
     const shared = this.#containers.get(id) ?? { rootfs: undefined, volumes: [] };
     if (shared.volumes.length >= MAX_VOLUMES) {

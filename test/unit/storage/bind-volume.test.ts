@@ -234,10 +234,16 @@ volumes('a source that does not exist is named, and nothing is left', async ({ d
   assert.equal(readdirSync(join(sandbox, 'mounts')), []);
 });
 
-volumes("the sandbox's own directory is refused", async ({ sandbox, share }) => {
-  const { code } = await failure(share.addVolume('c', bind(join(sandbox, 'mounts'))));
-  assert.is(code, 'invalid_argument');
+volumes("the sandbox's own share is refused, other files in its directory are not", async ({ sandbox, share }) => {
+  for (const own of ['mounts', 'shared', 'staging']) {
+    assert.is((await failure(share.addVolume('c', bind(join(sandbox, own))))).code, 'invalid_argument');
+  }
   assert.equal(readdirSync(join(sandbox, 'mounts')), []);
+  const file = join(sandbox, 'hosts');
+  writeFileSync(file, 'of the pod');
+  await share.addVolume('c', bind(file));
+  assert.is(readFileSync(seen(sandbox, 'c', 0), 'utf8'), 'of the pod');
+  rmSync(file);
 });
 
 volumes('a socket is bound, and said to lead nowhere', async ({ directory, sandbox, share }) => {
