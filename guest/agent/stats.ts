@@ -18,6 +18,8 @@ const NS_PER_US = 1000;
 
 /** Before the names of memory.events among the memory statistics. */
 const EVENT_PREFIX = 'events.';
+/** `<resource>.pressure`, its averages in hundredths of a percent. */
+const PRESSURES = ['cpu', 'memory', 'io'];
 
 /** Names that readers of v1's memory.stat look for, and where v2 has them. */
 const V1_NAMES: Readonly<Record<string, string>> = {
@@ -106,9 +108,12 @@ function memoryStats(cgroup: Cgroup): NonNullable<CgroupStats['memory_stats']> {
   stats.hierarchical_memory_limit = limit;
   const swapLimit = value(cgroup.read('memory.swap.max'));
   stats.hierarchical_memsw_limit = limit === UNLIMITED || swapLimit === UNLIMITED ? UNLIMITED : sum(limit, swapLimit);
-  // The protocol has no other place for memory.events.
+  // The protocol has no other place for these.
   const events = table(cgroup.read('memory.events'));
   for (const [name, count] of events) stats[EVENT_PREFIX + name] = count;
+  const cpu = table(cgroup.read('cpu.stat'));
+  for (const name of ['nr_bursts', 'burst_usec']) if (cpu.has(name)) stats[`cpu.${name}`] = at(cpu, name);
+  for (const resource of PRESSURES) addPressure(stats, resource, cgroup.read(`${resource}.pressure`));
   const current = value(cgroup.read('memory.current'));
   return {
     cache: at(stat, 'file'),
@@ -129,6 +134,18 @@ function memoryStats(cgroup: Cgroup): NonNullable<CgroupStats['memory_stats']> {
     use_hierarchy: true,
     stats,
   };
+}
+
+/** `some avg10=0.12 avg60=0.00 avg300=0.00 total=345`, and the same with `full`. */
+function addPressure(stats: Record<string, Int64>, resource: string, text: string | undefined): void {
+  for (const line of (text ?? '').split('\n')) {
+    const [kind, ...pairs] = line.split(' ');
+    for (const pair of pairs) {
+      const [name, number] = pair.split('=');
+      const scaled = Math.round(Number(number) * (name === 'total' ? 1 : 100));
+      if (Number.isSafeInteger(scaled)) stats[`${resource}.pressure.${kind}.${name}`] = scaled;
+    }
+  }
 }
 
 function kernelUsage(stat: Map<string, number>): MemoryData {

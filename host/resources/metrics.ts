@@ -55,6 +55,7 @@ function metricsV1(stats: CgroupStats | undefined, network: Init<v1.NetworkStat>
       },
     },
     memory: memoryV1(stats),
+    memory_oom_control: stats?.memory_stats && { oom_kill: eventOf(stats, 'oom_kill') },
     blkio: blkio && {
       io_service_bytes_recursive: blkio.io_service_bytes_recursive.map(blkioV1),
       io_serviced_recursive: blkio.io_serviced_recursive.map(blkioV1),
@@ -127,9 +128,20 @@ function metricsV2(stats: CgroupStats | undefined, network: Init<v2.NetworkStat>
       nr_periods: cpu.throttling_data?.periods,
       nr_throttled: cpu.throttling_data?.throttled_periods,
       throttled_usec: microseconds(cpu.throttling_data?.throttled_time),
+      nr_bursts: pick(statsOf(stats), ['cpu.nr_bursts']),
+      burst_usec: pick(statsOf(stats), ['cpu.burst_usec']),
+      psi: pressureOf(stats, 'cpu'),
     },
     memory: memoryV2(stats),
-    io: stats?.blkio_stats && { usage: ioV2(stats.blkio_stats) },
+    memory_events: stats?.memory_stats && {
+      low: eventOf(stats, 'low'),
+      high: eventOf(stats, 'high'),
+      max: eventOf(stats, 'max'),
+      oom: eventOf(stats, 'oom'),
+      oom_kill: eventOf(stats, 'oom_kill'),
+      oom_group_kill: eventOf(stats, 'oom_group_kill'),
+    },
+    io: stats?.blkio_stats && { usage: ioV2(stats.blkio_stats), psi: pressureOf(stats, 'io') },
     hugetlb: hugetlbOf(stats).map(([pagesize, { usage, max_usage, failcnt }]) => ({
       current: usage,
       max: max_usage,
@@ -188,7 +200,29 @@ function memoryV2(stats: CgroupStats | undefined): Init<v2.MemoryStat> | undefin
     swap_usage: memory.swap_usage?.usage,
     swap_limit: memory.swap_usage?.limit,
     swap_max_usage: memory.swap_usage?.max_usage,
+    psi: pressureOf(stats, 'memory'),
   };
+}
+
+/** What our guest adds to the memory statistics, since the protocol has no other place for it (guest/agent/stats.ts). */
+function statsOf(stats: CgroupStats | undefined): Readonly<Record<string, Number64>> {
+  return stats?.memory_stats?.stats ?? {};
+}
+
+function eventOf(stats: CgroupStats | undefined, name: string): Number64 {
+  return pick(statsOf(stats), [`events.${name}`]);
+}
+
+/** Averages come in hundredths of a percent. */
+function pressureOf(stats: CgroupStats | undefined, resource: string): Init<v2.PSIStats> | undefined {
+  const from = statsOf(stats);
+  const read = (kind: string): Init<v2.PSIData> => {
+    const value = (name: string): Number64 => pick(from, [`${resource}.pressure.${kind}.${name}`]);
+    const percent = (name: string): number => Number(value(name)) / 100;
+    return { avg10: percent('avg10'), avg60: percent('avg60'), avg300: percent('avg300'), total: value('total') };
+  };
+  if (from[`${resource}.pressure.some.total`] === undefined) return undefined;
+  return { some: read('some'), full: read('full') };
 }
 
 /** One entry per disk; the agent lists each operation by itself. */

@@ -138,6 +138,7 @@ cgroups('statistics of every controller', (context) => {
     'memory.max': 'max\n',
     'memory.stat': 'anon 10\nfile 20\ninactive_file 5\nkernel 30\npgfault 40\n',
     'memory.events': 'low 0\nmax 3\noom 1\noom_kill 1\n',
+    'memory.pressure': 'some avg10=12.34 avg60=0.00 avg300=0.00 total=99\nfull avg10=0.00 total=9\n',
     'memory.swap.current': '1\n',
     'pids.current': '4\n',
     'pids.max': '100\n',
@@ -158,6 +159,9 @@ cgroups('statistics of every controller', (context) => {
   assert.is(stats.memory_stats?.kernel_usage?.usage, 30);
   assert.is(stats.memory_stats?.stats.total_inactive_file, 5);
   assert.is(stats.memory_stats?.stats.rss, 10);
+  assert.is(stats.memory_stats?.stats['events.oom_kill'], 1);
+  assert.is(stats.memory_stats?.stats['memory.pressure.some.avg10'], 1234);
+  assert.is(stats.memory_stats?.stats['memory.pressure.full.total'], 9);
   assert.equal(stats.pids_stats, { current: 4, limit: 100 });
   assert.equal(
     stats.blkio_stats?.io_service_bytes_recursive.map(

@@ -79,6 +79,66 @@ test('cgroup v2 of the host: user is user and system is system', () => {
   assert.equal(out.network[0]?.tx_bytes, 2);
 });
 
+/** What our guest adds to the memory statistics. */
+const ADDED = {
+  'events.oom_kill': 2,
+  'events.high': 7,
+  'cpu.nr_bursts': 4,
+  'cpu.burst_usec': 5,
+  'memory.pressure.some.avg10': 1234,
+  'memory.pressure.some.total': 99,
+  'memory.pressure.full.total': 9,
+};
+
+test('kills for want of memory, bursts and pressure', () => {
+  const guest = answer({ cgroup_stats: { cpu_stats: {}, memory_stats: { stats: ADDED }, blkio_stats: {} } });
+  const first = metricsOf(guest, false);
+  assert.is(decode(MetricsV1, encode(first.type, first.metrics)).memory_oom_control?.oom_kill, 2);
+  const second = metricsOf(guest, true);
+  const out = decode(MetricsV2, encode(second.type, second.metrics));
+  assert.equal([out.memory_events?.oom_kill, out.memory_events?.high, out.memory_events?.max], [2, 7, 0]);
+  assert.equal([out.cpu?.nr_bursts, out.cpu?.burst_usec], [4, 5]);
+  assert.equal(out.memory?.psi?.some, { avg10: 12.34, avg60: 0, avg300: 0, total: 99 });
+  assert.is(out.memory?.psi?.full?.total, 9);
+  // A guest that does not measure it.
+  assert.is(out.io?.psi, undefined);
+});
+
+test('what CRI takes a working set, resident memory and page faults from', () => {
+  const stats = {
+    inactive_file: 30,
+    total_inactive_file: 30,
+    anon: 50,
+    total_rss: 50,
+    pgfault: 7,
+    total_pgfault: 7,
+    pgmajfault: 1,
+    total_pgmajfault: 1,
+  };
+  const guest = answer({
+    cgroup_stats: { memory_stats: { usage: { usage: 100, limit: 400 }, use_hierarchy: true, stats } },
+  });
+  const first = metricsOf(guest, false);
+  const v1 = decode(MetricsV1, encode(first.type, first.metrics)).memory;
+  assert.equal(
+    [
+      v1?.usage?.usage,
+      v1?.usage?.limit,
+      v1?.total_inactive_file,
+      v1?.total_rss,
+      v1?.total_pg_fault,
+      v1?.total_pg_maj_fault,
+    ],
+    [100, 400, 30, 50, 7, 1],
+  );
+  const second = metricsOf(guest, true);
+  const v2 = decode(MetricsV2, encode(second.type, second.metrics)).memory;
+  assert.equal(
+    [v2?.usage, v2?.usage_limit, v2?.inactive_file, v2?.anon, v2?.pgfault, v2?.pgmajfault],
+    [100, 400, 30, 50, 7, 1],
+  );
+});
+
 test('with a hierarchy the totals count', () => {
   const stats = { rss: 1, total_rss: 2, total_cache: 3 };
   const guest = { cgroup_stats: { memory_stats: { use_hierarchy: true, cache: 9, stats } } };
