@@ -7,6 +7,7 @@
 import { boot, finishBoot } from './boot.ts';
 import { serveConfigured } from './channel.ts';
 import { MAX_CMDLINE_BYTES, parseArguments, parseCmdline } from './cmdline.ts';
+import { Forwards } from './forward.ts';
 import { EventLoop } from './loop.ts';
 import { loadNamed } from './modules.ts';
 import { networkHandlers } from './network.ts';
@@ -32,18 +33,21 @@ const options = init
   : parseArguments(argv);
 const { hotplugTimeoutMs } = options;
 let fitProcessors = () => {};
+const forwards = new Forwards(sys, loop);
 const agent = [
   systemHandlers(sys, loop, () => fitProcessors()),
   networkHandlers(sys, loop, hotplugTimeoutMs),
-  containerServices(sys, loop, {
-    hotplugTimeoutMs,
-    onProcessorsOnline: (changed) => {
-      fitProcessors = changed;
-    },
-    loadModule: (name, parameters) => loadNamed(sys, name, parameters),
-  }),
+  forwards.streams(
+    containerServices(sys, loop, {
+      hotplugTimeoutMs,
+      onProcessorsOnline: (changed) => {
+        fitProcessors = changed;
+      },
+      loadModule: (name, parameters) => loadNamed(sys, name, parameters),
+    }),
+  ),
 ];
-const services = servicesOf(healthHandlers(), ...agent.map((part) => onceReady(ready, part)));
+const services = servicesOf(healthHandlers(), forwards.handlers(), ...agent.map((part) => onceReady(ready, part)));
 serveConfigured(sys, loop, services, ready, options.serverAddress);
 
 Object.assign(globalThis, {

@@ -12,7 +12,7 @@ import type { AgentHandlers } from './service-table.ts';
 import type { Sys } from './sys.ts';
 
 /** Milliseconds between looks for a link that is being hot-plugged. */
-const LINK_SEARCH_MS = 10;
+const LINK_SEARCH_MS = 3;
 /** Most interfaces, routes or neighbours of one request. */
 export const MAX_ENTRIES = 4096;
 
@@ -21,8 +21,7 @@ export function networkHandlers(sys: Sys, loop: Loop, hotplugTimeoutMs: number):
   return {
     UpdateInterface: async ({ interface: wanted }) => {
       if (!wanted) throw new AgentError('invalid_argument', 'UpdateInterface: no interface given');
-      const timeout = wanted.devicePath === '' ? 0 : hotplugTimeoutMs;
-      updateInterface(sys, await findLink(sys, loop, wanted.hwAddr, timeout), wanted);
+      updateInterface(sys, await findLink(sys, loop, wanted, hotplugTimeoutMs), wanted);
       return wanted;
     },
     UpdateRoutes: ({ routes }) => {
@@ -53,13 +52,30 @@ function bounded(list: readonly unknown[]): void {
   }
 }
 
-async function findLink(sys: Sys, loop: Loop, hwAddr: string, timeoutMs: number): Promise<Link> {
+/** By its hardware address; several may have the same one, and are told apart by where they are plugged. */
+async function findLink(sys: Sys, loop: Loop, { hwAddr, devicePath }: Interface, timeoutMs: number): Promise<Link> {
   const address = formatMac(parseMac(hwAddr));
-  for (const end = sys.now() + timeoutMs; ; await loop.sleep(LINK_SEARCH_MS)) {
-    const link = listLinks(sys).find((candidate) => formatMac(candidate.address) === address);
+  // Without a path it was there from the start.
+  for (const end = sys.now() + (devicePath === '' ? 0 : timeoutMs); ; await loop.sleep(LINK_SEARCH_MS)) {
+    const links = listLinks(sys).filter((candidate) => formatMac(candidate.address) === address);
+    const late = sys.now() >= end;
+    // Whoever names paths in a way of his own gets what has the address, if only late.
+    const link = links.find(({ name }) => isAt(sys, name, devicePath)) ?? (late ? links[0] : undefined);
     if (link) return link;
-    if (sys.now() >= end) throw new AgentError('not_found', `Link not found: no interface has the address ${hwAddr}`);
+    if (late) throw new AgentError('not_found', `Link not found: no interface has the address ${hwAddr}`);
   }
+}
+
+/** Whether a link's device is in the PCI slots of a path such as `10/01`. */
+function isAt(sys: Sys, name: string, path: string): boolean {
+  if (path === '') return true;
+  const device = sys.readlink(`/sys/class/net/${name}`);
+  const slots = Array.from(
+    device.matchAll(/\/[0-9a-f]{4}:[0-9a-f]{2}:([0-9a-f]{2}\.[0-7])(?=\/)/g),
+    ([, slot]) => slot,
+  );
+  const wanted = path.split('/').map((part) => (part.includes('.') ? part : `${part}.0`));
+  return slots.join('/') === wanted.join('/').toLowerCase();
 }
 
 /** A link must be down to be renamed; its addresses, MTU and name are then what the host says. */

@@ -1,12 +1,15 @@
 /** The services the agent serves, put together from the handlers of its parts. */
 import type { MessageType } from '../../host/proto/codec.ts';
 import { AgentServiceService, AgentServiceServiceName } from '../../host/proto/messages/agent.ts';
+import { ForwardService, ForwardServiceName } from '../../host/proto/messages/forward.ts';
 import { HealthService, HealthServiceName } from '../../host/proto/messages/health.ts';
 import type { Handler, Handlers } from './loop-interface.ts';
 
 /** Handlers of some methods of grpc.AgentService. */
 export type AgentHandlers = Handlers<typeof AgentServiceService>;
 export type HealthHandlers = Handlers<typeof HealthService>;
+/** Handlers of kata.edge.Forward; none: an agent without it. */
+export type ForwardHandlers = Handlers<typeof ForwardService>;
 
 /** One method as the server calls it; its types were checked where the service was put together. */
 export interface Method {
@@ -23,7 +26,11 @@ export type Services = ReadonlyMap<string, ReadonlyMap<string, Method>>;
  * Merges partial handlers into complete services.
  * @throws Error if two parts serve the same method
  */
-export function servicesOf(health: HealthHandlers, ...parts: readonly AgentHandlers[]): Services {
+export function servicesOf(
+  health: HealthHandlers,
+  forward: ForwardHandlers,
+  ...parts: readonly AgentHandlers[]
+): Services {
   const merged: Record<string, unknown> = {};
   for (const part of parts) {
     for (const [name, handler] of Object.entries(part)) {
@@ -35,6 +42,7 @@ export function servicesOf(health: HealthHandlers, ...parts: readonly AgentHandl
   return new Map([
     [AgentServiceServiceName, methodsOf(AgentServiceService, merged)],
     [HealthServiceName, methodsOf(HealthService, health as Record<string, unknown>)],
+    [ForwardServiceName, methodsOf(ForwardService, forward as Record<string, unknown>)],
   ]);
 }
 

@@ -105,6 +105,12 @@ export interface Sys {
   listenUnix(path: string): number;
   /** Listens on AF_VSOCK, any CID. Throws EAFNOSUPPORT or ENODEV where the guest has none. */
   listenVsock(port: number): number;
+  /** Begins to connect over TCP to an address of 4 or 16 bytes; POLLOUT tells that the attempt has ended. */
+  connectTcp(address: Uint8Array, port: number): number;
+  /** Throws the error a socket's last attempt ended with. */
+  checkSocket(fd: number): void;
+  /** Tells a socket's other side that no more comes. */
+  shutdownWrite(fd: number): void;
   /** null: nobody waits. */
   accept(fd: number): number | null;
   /** One descriptor sent over a unix socket by SCM_RIGHTS; null: nothing there yet. */

@@ -1,4 +1,5 @@
-/* Listening sockets, and descriptors that come over them. */
+/* Sockets that listen or connect, and descriptors that come over them. */
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -62,6 +63,48 @@ FUNCTION(listen_vsock) {
   return fd < 0 ? throw_errno(ctx, "listen on vsock", NULL) : JS_NewInt32(ctx, fd);
 }
 
+FUNCTION(connect_tcp) {
+  (void)self, (void)argc;
+  struct sockaddr_in v4 = {.sin_family = AF_INET};
+  struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+  uint8_t *bytes;
+  size_t length;
+  int64_t port;
+  if (!bytes_argument(ctx, argv[0], &bytes, &length) || !int_argument(ctx, argv[1], 1, UINT16_MAX, &port))
+    return JS_EXCEPTION;
+  if (length != sizeof(v4.sin_addr) && length != sizeof(v6.sin6_addr))
+    return JS_ThrowTypeError(ctx, "an IP address has 4 or 16 bytes");
+  bool six = length == sizeof(v6.sin6_addr);
+  memcpy(six ? (void *)&v6.sin6_addr : (void *)&v4.sin_addr, bytes, length);
+  v4.sin_port = v6.sin6_port = htons((uint16_t)port);
+  int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return throw_errno(ctx, "connect", NULL);
+  if (connect(fd, six ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4, six ? sizeof(v6) : sizeof(v4)) == 0 ||
+      errno == EINPROGRESS)
+    return JS_NewInt32(ctx, fd);
+  int reason = errno;
+  close(fd);
+  errno = reason;
+  return throw_errno(ctx, "connect", NULL);
+}
+
+FUNCTION(check_socket) {
+  (void)self, (void)argc;
+  int fd, error = 0;
+  socklen_t size = sizeof(error);
+  if (!fd_argument(ctx, argv[0], &fd)) return JS_EXCEPTION;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) error = errno;
+  errno = error;
+  return error ? throw_errno(ctx, "socket", NULL) : JS_UNDEFINED;
+}
+
+FUNCTION(shutdown_write) {
+  (void)self, (void)argc;
+  int fd;
+  if (!fd_argument(ctx, argv[0], &fd)) return JS_EXCEPTION;
+  return shutdown(fd, SHUT_WR) < 0 ? throw_errno(ctx, "shutdown", NULL) : JS_UNDEFINED;
+}
+
 FUNCTION(accept_connection) {
   (void)self, (void)argc;
   int fd;
@@ -112,6 +155,9 @@ FUNCTION(receive_fd) {
 static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("listenUnix", 1, listen_unix),
     JS_CFUNC_DEF("listenVsock", 1, listen_vsock),
+    JS_CFUNC_DEF("connectTcp", 2, connect_tcp),
+    JS_CFUNC_DEF("checkSocket", 1, check_socket),
+    JS_CFUNC_DEF("shutdownWrite", 1, shutdown_write),
     JS_CFUNC_DEF("accept", 1, accept_connection),
     JS_CFUNC_DEF("receiveFd", 1, receive_fd),
 };

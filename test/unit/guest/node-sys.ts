@@ -73,6 +73,11 @@ export function nodeSys(): NodeSys {
     listenVsock: () => {
       throw new SysError('ENODEV', 'no vsock');
     },
+    connectTcp: () => {
+      throw new SysError('ENOSYS', 'no TCP on Node; the agent as a process has it');
+    },
+    checkSocket: () => {},
+    shutdownWrite: () => {},
     accept: wrapped(native.accept),
     receiveFd: wrapped(native.receiveFd),
     netlinkRoute: () => new Uint8Array(0),
