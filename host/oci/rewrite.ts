@@ -48,6 +48,8 @@ export interface GuestView {
   readonly blockDevices?: ReadonlySet<string> | undefined;
   /** disable_guest_seccomp of the configuration. */
   readonly disableGuestSeccomp: boolean;
+  /** Sysctls of the pod where no pause container's spec carries them; they win over the container's. */
+  readonly sysctls?: Readonly<Record<string, string>> | undefined;
   /** Size of the sandbox's /dev/shm, bytes; 0: it has none, and the container gets one of its own. */
   readonly shmBytes?: number | undefined;
   /** For tests; the host's own files otherwise. */
@@ -87,11 +89,16 @@ export function rewriteSpec(spec: Uint8Array, view: SpecView, guest: GuestView):
   addFields(edit, type, ['Root'], encode(Root, { Path: guest.rootPath }));
   const Namespaces = guestNamespaces(view.namespaces);
   const Devices = guestDevices(view.devices, guest, omitted);
-  addFields(edit, type, ['Linux'], encode(Linux, { Namespaces, Devices }));
+  addFields(edit, type, ['Linux'], encode(Linux, { Namespaces, Devices, Sysctl: guest.sysctls ?? {} }));
   const Mounts = guestMounts(view.mounts, guest, omitted);
   addFields(edit, type, [], encode(Spec, { Mounts, Annotations: guestAnnotations(view, guest.bundle) }));
-  const sandboxPidns = view.namespaces.some((namespace) => namespace.Type === 'pid' && namespace.Path !== '');
-  return { spec: applyEdit(spec, edit), sandboxPidns, omitted };
+  return { spec: applyEdit(spec, edit), sandboxPidns: sharesPids(view), omitted };
+}
+
+/** A pod's container without a pid namespace wants the host's (hostPID): the widest there is for it is the pod's. */
+function sharesPids({ namespaces, containerType }: SpecView): boolean {
+  const entry = namespaces.find(({ Type }) => Type === 'pid');
+  return entry ? entry.Path !== '' : containerType === 'pod_container';
 }
 
 /**

@@ -44,7 +44,10 @@ export const REMOVED_ANNOTATIONS: ReadonlySet<string> = new Set([
 
 /** Fields that never reach the guest. */
 export const DROPPED_FIELDS: readonly { readonly path: FieldPath; readonly why: string }[] = [
-  { path: ['Hooks'], why: 'hooks are programs of the host' },
+  ...['Prestart', 'CreateRuntime', 'CreateContainer', 'Poststart', 'Poststop'].map((stage) => ({
+    path: ['Hooks', stage],
+    why: 'programs of the host; those of startContainer are the container’s own',
+  })),
   { path: ['Solaris'], why: 'the guest is Linux' },
   { path: ['Windows'], why: 'the guest is Linux' },
   { path: ['Process', 'SelinuxLabel'], why: "labels are the host policy's; the guest has none" },

@@ -69,7 +69,9 @@ rewriting('what no rule names reaches the guest as it was', () => {
     Namespaces: [{ Type: 'ipc' }, { Type: 'uts' }, { Type: 'mount' }, { Type: 'user' }],
     Devices: [(Devices as unknown[])[0]],
   });
-  for (const field of ['Hooks', 'Solaris', 'Windows']) assert.is(after[field], undefined);
+  // The hooks that run in the container's own namespaces, from its own root.
+  deepStrictEqual(after.Hooks, { StartContainer: [{ Path: '/bin/start-container' }] });
+  for (const field of ['Solaris', 'Windows']) assert.is(after[field], undefined);
 });
 
 rewriting('seccomp goes where the configuration disables it', () => {
@@ -105,6 +107,23 @@ rewriting('sandbox_pidns: a pid namespace of somebody is the sandbox to share', 
     false,
   );
   assert.is(sharing([{ type: 'pid', path: '/proc/1/ns/pid' }]), true);
+});
+
+rewriting('hostPID: a container of a pod without a pid namespace shares the pod’s', () => {
+  const sharing = (type: string): boolean => {
+    const annotations = { 'io.kubernetes.cri.container-type': type, 'io.kubernetes.cri.sandbox-id': 's1' };
+    return rewritten(encoded({ ...MINIMAL, annotations, linux: { namespaces: [{ type: 'mount' }] } })).sandboxPidns;
+  };
+  assert.is(sharing('container'), true);
+  assert.is(sharing('sandbox'), false);
+});
+
+rewriting('sysctls of the pod join the container’s', () => {
+  const linux = { sysctl: { 'kernel.msgmax': '1' } };
+  const sysctls = { 'net.core.somaxconn': '1024' };
+  const both = { 'kernel.msgmax': '1', 'net.core.somaxconn': '1024' };
+  deepStrictEqual(guestSpec({ linux }, { sysctls }).Linux, { Sysctl: both });
+  deepStrictEqual(guestSpec({}, { sysctls }).Linux, { Sysctl: sysctls });
 });
 
 rewriting('namespaces of unknown types are left to the guest', () => {
