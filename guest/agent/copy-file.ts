@@ -63,9 +63,11 @@ function copyLink({ sys }: Guest, request: CopyFileRequest, parent: Directory, n
   const target = new TextDecoder().decode(request.data);
   if (target === '' || target.includes('\0'))
     throw new AgentError('invalid_argument', 'a link needs its target in data');
-  removeTree(sys, parent.path(name));
-  sys.symlink(target, parent.path(name));
-  sys.lchown(parent.path(name), request.uid, request.gid);
+  const unfinished = parent.path(unfinishedName(name));
+  attempt(() => sys.unlink(unfinished));
+  sys.symlink(target, unfinished);
+  sys.lchown(unfinished, request.uid, request.gid);
+  replace(sys, unfinished, parent.path(name));
 }
 
 function copyChunk({ sys }: Guest, request: CopyFileRequest, parent: Directory, name: string): void {
@@ -91,15 +93,23 @@ function copyChunk({ sys }: Guest, request: CopyFileRequest, parent: Directory, 
     sys.lchown(unfinished, request.uid, request.gid);
     // After chown, which takes set-user-id away.
     sys.chmod(own, request.file_mode & PERMISSIONS);
-    // A directory in its place would refuse the rename.
-    if (attempt(() => sys.readdir(parent.path(name)))) removeTree(sys, parent.path(name));
-    sys.rename(unfinished, parent.path(name));
+    replace(sys, unfinished, parent.path(name));
   } catch (thrown) {
     attempt(() => sys.unlink(unfinished));
     throw thrown;
   } finally {
     sys.close(fd);
   }
+}
+
+/** At every moment the name leads to the old or the new one. Only a directory in its place would refuse the rename. */
+function replace(sys: Guest['sys'], unfinished: string, path: string): void {
+  let directory = false;
+  attempt(() => {
+    directory = sys.lstat(path).type === 'dir';
+  });
+  if (directory) removeTree(sys, path);
+  sys.rename(unfinished, path);
 }
 
 /** Beside the target, unlike any other's, and no longer than a name may be. */

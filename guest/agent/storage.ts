@@ -3,9 +3,11 @@ import type { FSGroup, Storage } from '../../host/proto/messages/agent.ts';
 import { FSGroupChangePolicy } from '../../host/proto/messages/types.ts';
 import { blockDevice } from './block-device.ts';
 import { AgentError, errnoOf, reasonOf } from './error.ts';
-import { attempt, list, mkdirs, readTextIfAny } from './files.ts';
+import { attempt, list, mkdirs } from './files.ts';
+import { ephemeral, local } from './memory-storage.ts';
 import { checkPath, mountAt, unmount } from './mount.ts';
 import { type Guest, programPath } from './options.ts';
+import { watched } from './watched.ts';
 
 /** Most storages mounted at a time. */
 export const MAX_STORAGES = 1024;
@@ -22,16 +24,17 @@ const CREATE_FILESYSTEM = 'create_filesystem';
 
 interface Entry {
   users: number;
-  mounted: boolean;
+  /** Takes it away again. */
+  undo: () => void;
   /** Settles when the first user's mount has. */
   ready: Promise<void>;
   /** Stays until the sandbox ends. */
   readonly keep: boolean;
 }
 
-type Driver = (guest: Guest, storage: Storage, target: string) => Promise<boolean> | boolean;
+/** Returns whether it mounted something, or how to undo what it did. */
+type Driver = (guest: Guest, storage: Storage, target: string) => Promise<boolean> | boolean | (() => void);
 
-/** Each returns whether it mounted something. */
 const DRIVERS: Readonly<Record<string, Driver>> = {
   'virtio-fs': mountShare,
   '9p': mountShare,
@@ -42,7 +45,8 @@ const DRIVERS: Readonly<Record<string, Driver>> = {
   nvdimm: disk,
   overlayfs: overlay,
   bind,
-  'watchable-bind': bind,
+  'watchable-bind': (guest, storage, target) =>
+    watched(guest, checkPath(storage.source, 'source'), target) ?? bind(guest, storage, target),
 };
 
 /** For GetGuestDetails. */
@@ -74,7 +78,7 @@ export class Storages {
     if (this.entries.size >= MAX_STORAGES) {
       throw new AgentError('resource_exhausted', `${MAX_STORAGES} storages are mounted`);
     }
-    const entry: Entry = { users: 1, mounted: false, keep: storage.shared, ready: Promise.resolve() };
+    const entry: Entry = { users: 1, undo: () => {}, keep: storage.shared, ready: Promise.resolve() };
     // Entered before the mount, which may wait: a second container counts instead of mounting again.
     this.entries.set(target, entry);
     entry.ready = this.mount(driver, storage, target, entry);
@@ -96,19 +100,19 @@ export class Storages {
 
   /** Unmounts everything, latest first. */
   clear(): void {
-    for (const [target, entry] of [...this.entries].reverse()) {
-      if (entry.mounted) attempt(() => unmount(this.guest.sys, target));
-    }
+    for (const { undo } of [...this.entries.values()].reverse()) undo();
     this.entries.clear();
   }
 
   private async mount(driver: Driver, storage: Storage, target: string, entry: Entry): Promise<void> {
     try {
-      entry.mounted = await driver(this.guest, storage, target);
+      const done = await driver(this.guest, storage, target);
+      if (typeof done === 'function') entry.undo = done;
+      else if (done) entry.undo = () => this.takeAway(target);
       if (storage.fs_group) applyGroup(this.guest, target, storage.fs_group);
     } catch (thrown) {
       this.entries.delete(target);
-      if (entry.mounted) attempt(() => unmount(this.guest.sys, target));
+      entry.undo();
       throw thrown;
     }
   }
@@ -117,10 +121,12 @@ export class Storages {
     const entry = this.entries.get(target);
     if (!entry || --entry.users > 0 || entry.keep) return;
     this.entries.delete(target);
-    if (entry.mounted) {
-      attempt(() => unmount(this.guest.sys, target));
-      attempt(() => this.guest.sys.rmdir(target));
-    }
+    entry.undo();
+  }
+
+  private takeAway(target: string): void {
+    attempt(() => unmount(this.guest.sys, target));
+    attempt(() => this.guest.sys.rmdir(target));
   }
 }
 
@@ -136,46 +142,6 @@ async function mountShare(guest: Guest, storage: Storage, target: string): Promi
       await guest.loop.sleep(RETRY_MS);
     }
   }
-}
-
-function ephemeral(guest: Guest, storage: Storage, target: string): boolean {
-  if (storage.fstype === 'hugetlbfs') return hugePages(guest, storage, target);
-  const { group, rest } = groupOf(storage.options);
-  mountAt(guest.sys, storage.source || 'tmpfs', target, storage.fstype || 'tmpfs', rest);
-  if (group !== undefined) setGroup(guest, target, group);
-  return true;
-}
-
-/** Options `pagesize=BYTES,size=BYTES`: so many pages are taken from the kernel first. */
-function hugePages(guest: Guest, storage: Storage, target: string): boolean {
-  const { sys, options } = guest;
-  const values = new Map(
-    storage.options.flatMap((each) => each.split(',')).map((each) => each.split('=') as [string, string]),
-  );
-  const page = Number(values.get('pagesize'));
-  const size = Number(values.get('size'));
-  if (!(page > 0) || !(size > 0))
-    throw new AgentError('invalid_argument', 'hugetlbfs: options pagesize=BYTES,size=BYTES are needed');
-  const file = `${options.sysRoot}/kernel/mm/hugepages/hugepages-${page / 1024}kB/nr_hugepages`;
-  const wanted = Number(readTextIfAny(sys, file) ?? Number.NaN) + Math.ceil(size / page);
-  if (!Number.isFinite(wanted))
-    throw new AgentError('invalid_argument', `the guest has no huge pages of ${page} bytes`);
-  sys.writeFile(file, String(wanted));
-  const got = Number(readTextIfAny(sys, file));
-  if (got < wanted)
-    throw new AgentError('resource_exhausted', `${got} of ${wanted} huge pages of ${page} bytes could be had`);
-  mountAt(sys, storage.source, target, 'hugetlbfs', [`pagesize=${page}`, `size=${size}`]);
-  return true;
-}
-
-function local(guest: Guest, storage: Storage, target: string): boolean {
-  const { group, rest } = groupOf(storage.options);
-  mkdirs(guest.sys, target, DIRECTORY_MODE);
-  const mode = rest.find((option) => /^mode=[0-7]{1,5}$/.test(option));
-  // mkdir's mode is subject to the umask.
-  if (mode) guest.sys.chmod(target, Number.parseInt(mode.slice('mode='.length), 8));
-  if (group !== undefined) setGroup(guest, target, group);
-  return false;
 }
 
 async function disk(guest: Guest, storage: Storage, target: string): Promise<boolean> {
@@ -219,21 +185,6 @@ function bind(guest: Guest, storage: Storage, target: string): boolean {
   const options = storage.options.some((option) => option === 'bind' || option === 'rbind') ? [] : ['rbind'];
   mountAt(guest.sys, source, target, 'bind', [...options, ...storage.options]);
   return true;
-}
-
-/** Takes `fsgid=N` out of the options. */
-function groupOf(options: readonly string[]): { group: number | undefined; rest: string[] } {
-  const all = options.flatMap((each) => each.split(','));
-  const found = all.find((option) => /^fsgid=[0-9]+$/.test(option));
-  return {
-    group: found === undefined ? undefined : Number(found.slice('fsgid='.length)),
-    rest: all.filter((option) => !option.startsWith('fsgid=')),
-  };
-}
-
-function setGroup(guest: Guest, path: string, group: number): void {
-  guest.sys.lchown(path, -1, group);
-  guest.sys.chmod(path, (guest.sys.stat(path).mode & 0o7777) | SETGID);
 }
 
 /** Gives a volume to a group: every file, unless the policy asks only when the root does not fit. Follows no link. */

@@ -3,6 +3,7 @@
  * `shared`, its slave, read-only at the top, is all that the daemon and the guest can see.
  */
 import { closeSync, constants, openSync, rmSync, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MAX_SOCKET_PATH_BYTES } from '../agent/transport.ts';
 import type { ChildExit } from '../child.ts';
@@ -24,6 +25,12 @@ import type { VolumeSource } from './volume-source.ts';
 export const MAX_VOLUMES = 1024;
 /** Directory of a container's volumes, beside its rootfs. */
 const VOLUMES = 'volumes';
+/** Where the guest keeps copies of volumes that it watches; the agent mounts something of its own there. */
+const WATCHABLE = 'watchable';
+/** kubelet's directories of volumes whose changes programs wait for by inotify, which virtio-fs does not pass on. */
+const WATCHABLE_VOLUMES = ['kubernetes.io~configmap', 'kubernetes.io~secret'];
+/** Most files of a volume that is watched: the agent copies it. */
+export const MAX_WATCHABLE_FILES = 8;
 /** The daemon must never open a device the guest has made, nor the host honour a set-uid bit it has set. */
 const SAFE = MS.NODEV | MS.NOSUID;
 
@@ -128,9 +135,16 @@ export class VirtioFsShare {
   async addSource(id: string, mount: SpecMount, source: VolumeSource): Promise<GuestVolume> {
     await this.prepare();
     this.#serving();
+    const watchable = await isWatchable(mount, source);
+    this.#serving();
     const name = this.#bind(id, mount, source);
     const guestPath = join(GUEST_SHARED, id, VOLUMES, name);
-    return { mount: { ...mount, source: guestPath }, storages: [], warnings: warningsOf(mount, source) };
+    const warnings = warningsOf(mount, source);
+    if (!watchable) return { mount: { ...mount, source: guestPath }, storages: [], warnings };
+    const copy = join(GUEST_SHARED, WATCHABLE, `${id}-${name}`);
+    const { options } = mount;
+    const storage = { driver: 'watchable-bind', source: guestPath, fstype: 'bind', options, mount_point: copy };
+    return { mount: { ...mount, source: copy }, storages: [storage], warnings };
   }
 
   async removeRootfs(id: string): Promise<void> {
@@ -181,6 +195,7 @@ export class VirtioFsShare {
     // Private first: a peer of the mount it is made from would repeat there, and in all copies of that, what is mounted in it.
     native().mount('none', this.#mounts, '', MS.PRIVATE, '', '');
     native().mount('none', this.#mounts, '', MS.SHARED, '', '');
+    makeDirectory(join(this.#mounts, WATCHABLE));
     native().mount(this.#mounts, this.#shared, '', MS.BIND | MS.REC, '', '');
     native().mount('none', this.#shared, '', MS.SLAVE | MS.REC, '', '');
     native().mount('none', this.#shared, '', MS.BIND | MS.REMOUNT | MS.RDONLY | SAFE, '', '');
@@ -196,6 +211,7 @@ export class VirtioFsShare {
     unmount(this.#staging);
     removeDirectory(this.#staging);
     unmount(this.#shared);
+    removeDirectory(join(this.#mounts, WATCHABLE));
     unmount(this.#mounts);
     removeDirectory(this.#shared);
     removeDirectory(this.#mounts);
@@ -269,6 +285,13 @@ function removePlace(path: string, kind: 'file' | 'directory'): void {
   unmount(path);
   if (kind === 'directory') removeDirectory(path);
   else rmSync(path, { force: true });
+}
+
+async function isWatchable(mount: SpecMount, source: VolumeSource): Promise<boolean> {
+  if (source.kind !== 'directory' || !WATCHABLE_VOLUMES.some((name) => mount.source.includes(`/${name}/`)))
+    return false;
+  const files = (await readdir(source.path)).filter((name) => !name.startsWith('..'));
+  return files.length > 0 && files.length <= MAX_WATCHABLE_FILES;
 }
 
 function warningsOf({ source, destination, options }: SpecMount, { kind }: VolumeSource): string[] {

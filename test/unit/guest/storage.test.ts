@@ -83,6 +83,22 @@ suiteOf(
   },
 );
 
+suiteOf('a tmpfs larger than the guest gets the size the kernel gives', async ({ guest, sys, directory }) => {
+  fs.mkdirSync(`${directory}/proc`);
+  fs.writeFileSync(`${directory}/proc/meminfo`, 'MemTotal:        1000 kB\nMemFree: 1 kB\n');
+  const storages = new Storages({ ...guest, options: { ...guest.options, procRoot: `${directory}/proc` } });
+  const add = (name: string, size: number) =>
+    storages.add(
+      storage({ driver: 'ephemeral', mount_point: `${directory}/${name}`, options: ['mode=0777', `size=${size}`] }),
+    );
+  await add('fits', 1000 * 1024);
+  await add('smaller', 1000 * 1024 + 1);
+  assert.equal(sys.calls, [
+    `mount tmpfs ${directory}/fits tmpfs 0 mode=0777,size=1024000`,
+    `mount tmpfs ${directory}/smaller tmpfs 0 mode=0777`,
+  ]);
+});
+
 suiteOf('a shared storage stays until the end', async ({ storages, sys, directory }) => {
   const release = await storages.add(
     storage({ driver: 'ephemeral', fstype: 'tmpfs', mount_point: `${directory}/kept`, shared: true }),
