@@ -6,10 +6,12 @@ export type ValueType = 'string' | 'boolean' | 'unsigned' | 'integer' | 'number'
 export const KEYS: Readonly<Record<string, Readonly<Record<string, ValueType>>>> = {
   'hypervisor.qemu': {
     path: 'string',
+    /** As valid_virtio_fs_daemon_paths. */
     valid_hypervisor_paths: 'strings',
     kernel: 'string',
     image: 'string',
     initrd: 'string',
+    rootfs_type: 'string',
     machine_type: 'string',
     machine_accelerators: 'string',
     cpu_features: 'string',
@@ -19,10 +21,14 @@ export const KEYS: Readonly<Record<string, Readonly<Record<string, ValueType>>>>
     default_vcpus: 'number',
     default_maxvcpus: 'unsigned',
     default_memory: 'unsigned',
+    default_maxmemory: 'unsigned',
     overhead_vcpus: 'number',
     overhead_memory: 'unsigned',
     shared_fs: 'string',
     virtio_fs_daemon: 'string',
+    /** Of annotations that name a daemon; there are none here, paths cannot be annotated. */
+    valid_virtio_fs_daemon_paths: 'strings',
+    virtio_fs_queue_size: 'unsigned',
     virtio_fs_cache: 'string',
     virtio_fs_extra_args: 'strings',
     disable_block_device_use: 'boolean',
@@ -44,6 +50,13 @@ export const KEYS: Readonly<Record<string, Readonly<Record<string, ValueType>>>>
     disable_guest_seccomp: 'boolean',
     create_container_timeout: 'unsigned',
     static_sandbox_resource_mgmt: 'boolean',
+    sandbox_cgroup_only: 'boolean',
+    internetworking_model: 'string',
+    disable_new_netns: 'boolean',
+    sandbox_bind_mounts: 'strings',
+    disable_guest_empty_dir: 'boolean',
+    emptydir_mode: 'string',
+    kubelet_root_dir: 'string',
   },
 };
 

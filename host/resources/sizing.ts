@@ -1,4 +1,6 @@
 /** How large a virtual machine has to be: static, from what is known when it is created. */
+import { MIN_MEMORY_MIB, type Sizes } from '../config/sizes.ts';
+import { KataError } from '../error.ts';
 import type { SpecView } from '../oci/rewrite.ts';
 
 /** Annotations by which CRI tells a pod's sum of limits. */
@@ -10,56 +12,162 @@ const MEMORY = 'io.kubernetes.cri.sandbox-memory';
 const MIB = 1024 * 1024;
 /** Shares of one CPU. */
 const SHARES_PER_CPU = 1024;
-/** Limits from here on mean "none", bytes: 1 PiB. */
+/** Most shares the kernel knows. */
+export const MAX_SHARES = 262_144;
+/** Longest period the kernel knows, µs. */
+export const MAX_PERIOD_US = 1_000_000;
+/** Most CPUs a limit may come to: what Linux can be built for. */
+export const MAX_CPUS = 8192;
+/** Limits of a container's spec from here on mean "none", bytes: 1 PiB. */
 const UNLIMITED = 2 ** 50;
-
-export interface Defaults {
-  readonly vcpus: number;
-  readonly maxVcpus: number;
-  readonly memoryMib: number;
-  /** Added to what the workload asks for. */
-  readonly overheadVcpus: number;
-  readonly overheadMemoryMib: number;
-}
+/** A machine's memory is a multiple of it, MiB: a huge page of either architecture. */
+export const MEMORY_STEP_MIB = 2;
+/** Parts of a CPU: anything finer comes of dividing quota by period, not of a wish. */
+const PARTS_PER_CPU = 1000;
+/**
+ * What runs beside the guest's memory for one sandbox, MiB: QEMU's own memory, virtiofsd, the shim, and the pages of its
+ * cgroup. Together with the VM's memory it is what the pod's limit has to hold.
+ */
+export const HOST_OVERHEAD_MIB = 64;
 
 export interface Size {
   readonly vcpus: number;
   readonly memoryMib: number;
 }
 
+/** A pod's limits, as `LinuxContainerResources` of the CRI has them; 0: not limited. */
+export interface PodLimits {
+  /** Microseconds. */
+  readonly cpuPeriod: number;
+  /** Microseconds per period; -1: not limited. */
+  readonly cpuQuota: number;
+  /** Relative weight, what CPUs are guessed from when the quota is -1. */
+  readonly cpuShares: number;
+  /** Bytes. */
+  readonly memoryBytes: number;
+}
+
 /**
- * The least size that holds the defaults and the workload with its overhead, within the host's CPUs.
+ * The size that holds a workload with its overhead, within the host's CPUs; the defaults for one without limits.
  * @param view of the container that owns the sandbox
+ * @throws KataError `invalid_argument` naming annotation, value and allowed range
  */
-export function sizeOf(view: Pick<SpecView, 'containerType' | 'annotations' | 'resources'>, defaults: Defaults): Size {
-  const { cpus, bytes } = view.containerType === 'pod_sandbox' ? podWants(view.annotations) : ownWants(view.resources);
-  const vcpus = cpus > 0 ? Math.ceil(cpus + defaults.overheadVcpus) : 0;
-  const memoryMib = bytes > 0 && bytes < UNLIMITED ? Math.ceil(bytes / MIB) + defaults.overheadMemoryMib : 0;
+export function sizeOf(view: Pick<SpecView, 'containerType' | 'annotations' | 'resources'>, defaults: Sizes): Size {
+  if (view.containerType === 'pod_sandbox') return sizeOfPod(annotated(view.annotations), defaults, ANNOTATIONS);
+  const { memoryLimit, cpuQuota, cpuPeriod } = view.resources;
+  // In a container's own spec anything negative or huge is a way to say "none".
+  const limits = {
+    cpuPeriod: Math.max(cpuPeriod, 0),
+    cpuQuota: Math.max(cpuQuota, 0),
+    cpuShares: 0,
+    memoryBytes: memoryLimit > 0 && memoryLimit < UNLIMITED ? memoryLimit : 0,
+  };
+  return sizeOfPod(limits, defaults, OCI_FIELDS);
+}
+
+/**
+ * Likewise by numbers, as the Sandbox API has them: `PodSandboxConfig.linux.resources`. Its `overhead` is not to be added: it
+ * is the scheduler's estimate of what overhead_memory and the processes of the host take.
+ * @throws KataError `invalid_argument` naming field, value and allowed range
+ */
+export function sizeOfPod(limits: PodLimits, defaults: Sizes, names: Names = CRI_FIELDS): Size {
+  checkLimits(limits, names);
+  const { vcpus, maxVcpus, memoryMib, overheadVcpus, overheadMemoryMib, staticSizing } = defaults;
+  const cpus = cpusOf(limits);
+  const memory = limits.memoryBytes / MIB;
+  // Without static sizing the defaults stand for the overhead.
+  const baseCpus = staticSizing ? overheadVcpus : vcpus;
+  const baseMib = staticSizing ? overheadMemoryMib : memoryMib;
+  const wantedCpus = cpus === 0 ? vcpus : baseCpus + cpus;
+  const wantedMib = memory === 0 ? memoryMib : Math.max(baseMib + memory, MIN_MEMORY_MIB);
   return {
-    vcpus: Math.min(Math.max(vcpus, defaults.vcpus), defaults.maxVcpus),
-    memoryMib: Math.max(memoryMib, defaults.memoryMib),
+    vcpus: Math.min(Math.max(roundUp(wantedCpus), 1), maxVcpus),
+    memoryMib: memorySize(wantedMib, baseMib, limits, defaults, names),
   };
 }
 
-interface Wants {
-  readonly cpus: number;
-  readonly bytes: number;
+/**
+ * The one sum that a pod's limit has to hold.
+ * @returns what `HostCgroup` is given, bytes
+ */
+export function needOf({ memoryMib }: Size): { readonly vmMemoryBytes: number; readonly overheadBytes: number } {
+  return { vmMemoryBytes: memoryMib * MIB, overheadBytes: HOST_OVERHEAD_MIB * MIB };
 }
 
-function podWants(annotations: Readonly<Record<string, string>>): Wants {
-  const quota = numberOf(annotations[CPU_QUOTA]);
-  const period = numberOf(annotations[CPU_PERIOD]);
-  const shares = numberOf(annotations[CPU_SHARES]);
-  const cpus =
-    quota > 0 && period > 0 ? quota / period : quota < 0 && shares > 0 ? Math.ceil(shares / SHARES_PER_CPU) : 0;
-  return { cpus, bytes: numberOf(annotations[MEMORY]) };
+/** What limits are called in messages. */
+type Names = Readonly<Record<keyof PodLimits, string>>;
+
+const ANNOTATIONS: Names = {
+  cpuPeriod: `annotation ${CPU_PERIOD}`,
+  cpuQuota: `annotation ${CPU_QUOTA}`,
+  cpuShares: `annotation ${CPU_SHARES}`,
+  memoryBytes: `annotation ${MEMORY}`,
+};
+const OCI_FIELDS: Names = {
+  cpuPeriod: 'linux.resources.cpu.period',
+  cpuQuota: 'linux.resources.cpu.quota',
+  cpuShares: 'linux.resources.cpu.shares',
+  memoryBytes: 'linux.resources.memory.limit',
+};
+const CRI_FIELDS: Names = {
+  cpuPeriod: 'linux.resources.cpu_period',
+  cpuQuota: 'linux.resources.cpu_quota',
+  cpuShares: 'linux.resources.cpu_shares',
+  memoryBytes: 'linux.resources.memory_limit_in_bytes',
+};
+
+function annotated(annotations: Readonly<Record<string, string>>): PodLimits {
+  const read = (key: string): number => {
+    const text = Object.hasOwn(annotations, key) ? (annotations[key] ?? '') : '0';
+    // Nothing but a whole number: not `1e9`, not `0x10`, not an empty text.
+    if (/^-?[0-9]{1,16}$/.test(text)) return Number(text);
+    throw new KataError('invalid_argument', `annotation ${key} is ${show(text)}; it must be a whole number`);
+  };
+  return {
+    cpuPeriod: read(CPU_PERIOD),
+    cpuQuota: read(CPU_QUOTA),
+    cpuShares: read(CPU_SHARES),
+    memoryBytes: read(MEMORY),
+  };
 }
 
-function ownWants({ cpuQuota, cpuPeriod, memoryLimit }: SpecView['resources']): Wants {
-  return { cpus: cpuQuota > 0 && cpuPeriod > 0 ? cpuQuota / cpuPeriod : 0, bytes: memoryLimit };
+function checkLimits(limits: PodLimits, names: Names): void {
+  const check = (name: keyof PodLimits, least: number, most: number, unit: string): void => {
+    const value = limits[name];
+    if (value >= least && value <= most) return;
+    throw new KataError('invalid_argument', `${names[name]} is ${value}; it must be ${least} to ${most} ${unit}`);
+  };
+  check('cpuPeriod', 0, MAX_PERIOD_US, 'µs');
+  check('cpuQuota', -1, MAX_CPUS * (limits.cpuPeriod || MAX_PERIOD_US), 'µs');
+  check('cpuShares', 0, MAX_SHARES, 'shares');
+  // The upper end is the host's and told in MiB, see below.
+  check('memoryBytes', 0, Number.MAX_SAFE_INTEGER, 'bytes');
 }
 
-/** 0 for what is no whole number. */
-function numberOf(text: string | undefined): number {
-  return text !== undefined && /^-?[0-9]{1,15}$/.test(text) ? Number(text) : 0;
+function cpusOf({ cpuPeriod, cpuQuota, cpuShares }: PodLimits): number {
+  if (cpuQuota > 0 && cpuPeriod > 0) return cpuQuota / cpuPeriod;
+  return cpuQuota < 0 && cpuShares > 0 ? Math.ceil(cpuShares / SHARES_PER_CPU) : 0;
+}
+
+/** Whole CPUs; after the sum, so that fractions of workload and overhead share one. */
+function roundUp(cpus: number): number {
+  return Math.ceil(Math.round(cpus * PARTS_PER_CPU) / PARTS_PER_CPU);
+}
+
+function memorySize(wanted: number, base: number, limits: PodLimits, defaults: Sizes, names: Names): number {
+  const size = Math.ceil(wanted / MEMORY_STEP_MIB) * MEMORY_STEP_MIB;
+  if (size <= defaults.maxMemoryMib) return size;
+  const most = Math.max(0, Math.floor(defaults.maxMemoryMib) - base);
+  const what =
+    limits.memoryBytes > 0
+      ? `${names.memoryBytes} is ${limits.memoryBytes}; it must be 0 to ${most * MIB} bytes (${most} MiB)`
+      : `hypervisor.qemu.default_memory is ${defaults.memoryMib} MiB`;
+  throw new KataError(
+    'invalid_argument',
+    `${what}: the virtual machine would have ${size} MiB, and at most ${defaults.maxMemoryMib} MiB can be given`,
+  );
+}
+
+function show(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

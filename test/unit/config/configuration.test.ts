@@ -30,7 +30,7 @@ test.before.each((context) => {
   const guest = join(context.directory, 'guest');
   mkdirSync(guest);
   for (const name of ['vmlinux', 'Image', 'initramfs.cpio.gz', 'other.img']) writeFileSync(join(guest, name), 'x');
-  context.machine = { arch: 'x64', guest, cpus: 4 };
+  context.machine = { arch: 'x64', guest, cpus: 4, memoryMib: 8192 };
 });
 test.after.each(({ directory }) => rmSync(directory, { recursive: true }));
 
@@ -85,7 +85,7 @@ x = 1
     [configuration.qemuPath, configuration.image, configuration.initrd, configuration.ownGuest],
     ['/opt/qemu', image, undefined, false],
   );
-  assert.equal([configuration.vcpus, configuration.memoryMib, configuration.kernelParams], [2, 2048, 'quiet']);
+  assert.equal([configuration.vcpus, configuration.memoryMib, configuration.kernelParams], [1.5, 2048, 'quiet']);
   assert.equal([configuration.bootTimeoutMs, configuration.createContainerTimeoutMs], [7000, 9000]);
   assert.is(configuration.disableGuestSeccomp, false);
   assert.equal(configuration.kernelModules, ['a b=1']);

@@ -5,7 +5,6 @@ import { StatsContainerResponse } from '../../../host/proto/messages/agent.ts';
 import { Metrics as MetricsV1 } from '../../../host/proto/messages/cgroups_v1.ts';
 import { Metrics as MetricsV2 } from '../../../host/proto/messages/cgroups_v2.ts';
 import { MAX_ENTRIES, metricsOf } from '../../../host/resources/metrics.ts';
-import { sizeOf } from '../../../host/resources/sizing.ts';
 
 const test = suite('metrics');
 
@@ -161,36 +160,3 @@ test('an empty answer, and one with too much in it', () => {
 });
 
 test.run();
-
-const sizing = suite('sizing');
-const DEFAULTS = { vcpus: 1, maxVcpus: 4, memoryMib: 256, overheadVcpus: 0, overheadMemoryMib: 128 };
-const NOTHING = { memoryLimit: 0, cpuQuota: 0, cpuPeriod: 0, cpuShares: 0 };
-const MIB = 1024 * 1024;
-
-sizing('a container by itself: its limits and the overhead, but never less than the defaults', () => {
-  const size = (resources: Partial<typeof NOTHING>) =>
-    sizeOf({ containerType: 'single_container', annotations: {}, resources: { ...NOTHING, ...resources } }, DEFAULTS);
-  assert.equal(size({}), { vcpus: 1, memoryMib: 256 });
-  assert.equal(size({ memoryLimit: 512 * MIB, cpuQuota: 150_000, cpuPeriod: 100_000 }), { vcpus: 2, memoryMib: 640 });
-  assert.equal(size({ memoryLimit: 16 * MIB }), { vcpus: 1, memoryMib: 256 });
-  assert.equal(size({ memoryLimit: 2 ** 62, cpuQuota: -1, cpuPeriod: 1 }), { vcpus: 1, memoryMib: 256 });
-  assert.equal(size({ cpuQuota: 900_000, cpuPeriod: 100_000 }), { vcpus: 4, memoryMib: 256 });
-});
-
-sizing("a pod: CRI's sums", () => {
-  const size = (annotations: Record<string, string>) =>
-    sizeOf({ containerType: 'pod_sandbox', annotations, resources: { ...NOTHING, memoryLimit: 999 * MIB } }, DEFAULTS);
-  const prefix = 'io.kubernetes.cri.sandbox-';
-  assert.equal(
-    size({
-      [`${prefix}cpu-quota`]: '200000',
-      [`${prefix}cpu-period`]: '100000',
-      [`${prefix}memory`]: String(300 * MIB),
-    }),
-    { vcpus: 2, memoryMib: 428 },
-  );
-  assert.equal(size({ [`${prefix}cpu-quota`]: '-1', [`${prefix}cpu-shares`]: '2049' }), { vcpus: 3, memoryMib: 256 });
-  assert.equal(size({ [`${prefix}memory`]: '1e9', [`${prefix}cpu-quota`]: 'NaN' }), { vcpus: 1, memoryMib: 256 });
-});
-
-sizing.run();

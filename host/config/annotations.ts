@@ -1,0 +1,145 @@
+/**
+ * What a pod may say of its own virtual machine, by annotations `io.katacontainers.config.…`. Whoever may make pods writes
+ * them: numbers in a table are taken, within the host's limits and only where the configuration enables them. Never paths, never
+ * arguments of programs, never the guest's kernel parameters.
+ */
+import { KataError } from '../error.ts';
+import type { Configuration } from './configuration.ts';
+import { MAX_TIMEOUT_S } from './configuration.ts';
+import { MIN_MEMORY_MIB } from './sizes.ts';
+import { show } from './values.ts';
+
+/** Before every annotation of this kind. */
+export const CONFIG_PREFIX = 'io.katacontainers.config.';
+const HYPERVISOR = 'hypervisor.';
+/** Most annotations of this kind a pod may have, and the longest name, characters. */
+export const MAX_ANNOTATIONS = 64;
+export const MAX_NAME_LENGTH = 128;
+
+type Mutable = { -readonly [K in keyof Configuration]: Configuration[K] };
+type Apply = (configuration: Mutable, text: string, name: string) => void;
+
+/** Annotations of the hypervisor, by the rest of their names. Each has to be enabled by `enable_annotations`. */
+const HYPERVISOR_ANNOTATIONS: Readonly<Record<string, Apply>> = {
+  default_vcpus: (configuration, text, name) => {
+    configuration.vcpus = numberOf(
+      name,
+      text,
+      /^[0-9]{1,4}(\.[0-9]{1,3})?$/,
+      0.001,
+      configuration.machine.cpus,
+      'CPUs',
+    );
+  },
+  // As Kata spells it, with one more underscore than the key.
+  default_max_vcpus: (configuration, text, name) => {
+    configuration.maxVcpus = numberOf(name, text, /^[0-9]{1,4}$/, 1, configuration.machine.cpus, 'CPUs');
+  },
+  default_memory: (configuration, text, name) => {
+    const { maxMemoryMib } = configuration;
+    configuration.memoryMib = numberOf(name, text, /^[0-9]{1,8}$/, MIN_MEMORY_MIB, maxMemoryMib, 'MiB');
+  },
+};
+
+/** What every pod may ask for: it only ever tightens what the configuration says. */
+const RUNTIME_ANNOTATIONS: Readonly<Record<string, Apply>> = {
+  'runtime.create_container_timeout': (configuration, text, name) => {
+    configuration.createContainerTimeoutMs = numberOf(name, text, /^[0-9]{1,8}$/, 1, MAX_TIMEOUT_S, 's') * 1000;
+  },
+  'runtime.disable_guest_seccomp': (configuration, text, name) => {
+    configuration.disableGuestSeccomp = tightened(name, text, configuration.disableGuestSeccomp, false);
+  },
+  'runtime.sandbox_cgroup_only': (configuration, text, name) => {
+    configuration.sandboxCgroupOnly = tightened(name, text, configuration.sandboxCgroupOnly, true);
+  },
+};
+
+/** Whoever sets one of these counts on it: to leave it out would be worse than to refuse the pod. */
+const RELIED_ON = [
+  'agent.policy',
+  'runtime.experimental_force_guest_pull',
+  'runtime.guest_selinux_label',
+  'runtime.internetworking_model',
+  'runtime.disable_new_netns',
+  'runtime.vfio_mode',
+];
+
+export interface Annotated {
+  readonly configuration: Configuration;
+  /** Annotations of this kind without effect, for the log. */
+  readonly ignored: readonly string[];
+}
+
+/**
+ * Applies a pod's annotations.
+ * @param annotations of the sandbox, not of containers in it
+ * @throws KataError `permission_denied` for one that the configuration does not enable, naming the key that would;
+ *   `unimplemented` for one that we do not have; `invalid_argument` for a value
+ */
+export function annotate(configuration: Configuration, annotations: Readonly<Record<string, string>>): Annotated {
+  const names = Object.keys(annotations).filter((name) => name.startsWith(CONFIG_PREFIX));
+  if (names.length === 0) return { configuration, ignored: [] };
+  if (names.length > MAX_ANNOTATIONS) {
+    throw invalid(`${names.length} annotations ${CONFIG_PREFIX}*`, `at most ${MAX_ANNOTATIONS} are taken`);
+  }
+  const result: Mutable = { ...configuration };
+  const ignored: string[] = [];
+  for (const name of names.sort()) {
+    if (name.length > MAX_NAME_LENGTH) throw invalid(`annotation ${show(name)}`, 'its name is too long');
+    const apply = find(name.slice(CONFIG_PREFIX.length), name, configuration.enableAnnotations);
+    if (apply) apply(result, annotations[name] ?? '', name);
+    else ignored.push(name);
+  }
+  if (result.vcpus > result.maxVcpus) {
+    throw invalid(
+      `annotation ${CONFIG_PREFIX}${HYPERVISOR}default_vcpus or default_max_vcpus`,
+      `${result.vcpus} CPUs are more than the ${result.maxVcpus} that the virtual machine may have`,
+    );
+  }
+  return { configuration: result, ignored };
+}
+
+/** @returns undefined for one that is ignored */
+function find(rest: string, name: string, enabled: readonly string[]): Apply | undefined {
+  if (!rest.startsWith(HYPERVISOR)) {
+    if (Object.hasOwn(RUNTIME_ANNOTATIONS, rest)) return RUNTIME_ANNOTATIONS[rest];
+    if (RELIED_ON.includes(rest)) throw unimplemented(name);
+    return undefined;
+  }
+  const key = rest.slice(HYPERVISOR.length);
+  // Kata only searches: its "image" enables image_hash as well. Ours has to match from end to end.
+  if (!enabled.some((expression) => new RegExp(`^(?:${expression})$`, 'u').test(key))) {
+    throw new KataError(
+      'permission_denied',
+      `annotation ${show(name)} is not enabled; the node's administrator can add ${show(key)} to hypervisor.qemu.enable_annotations in configuration.toml`,
+    );
+  }
+  if (!Object.hasOwn(HYPERVISOR_ANNOTATIONS, key)) throw unimplemented(name);
+  return HYPERVISOR_ANNOTATIONS[key];
+}
+
+function numberOf(name: string, text: string, syntax: RegExp, least: number, most: number, unit: string): number {
+  const value = syntax.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw invalid(`annotation ${name}`, `is ${show(text)}; it must be a number from ${least} to ${most} (${unit})`);
+}
+
+/** @param tight the value that asks for more protection */
+function tightened(name: string, text: string, configured: boolean, tight: boolean): boolean {
+  if (!['true', 'false'].includes(text))
+    throw invalid(`annotation ${name}`, `is ${show(text)}; it must be true or false`);
+  const wanted = text === 'true';
+  if (wanted === tight || wanted === configured) return wanted;
+  throw new KataError(
+    'permission_denied',
+    `annotation ${name} is ${text}, and a pod may only ask for ${tight}; the node's administrator can set it in configuration.toml`,
+  );
+}
+
+function unimplemented(name: string): KataError {
+  return new KataError('unimplemented', `annotation ${show(name)} is not supported; remove it from the pod`);
+}
+
+function invalid(what: string, why: string): KataError {
+  return new KataError('invalid_argument', `${what} ${why}`);
+}

@@ -1,0 +1,25 @@
+/** How a guest is joined to its pod's network. */
+import { show, type Values } from './values.ts';
+
+export const NETWORK_MODELS = ['tcfilter', 'macvtap', 'none'] as const;
+export type NetworkModel = (typeof NETWORK_MODELS)[number];
+
+export interface Networking {
+  readonly networkModel: NetworkModel;
+  /** disable_new_netns: the VMM runs in the host's network namespace, without a network of the guest's. */
+  readonly disableNewNetns: boolean;
+}
+
+/** @throws KataError `invalid_argument` naming file, key and the choices */
+export function networkingOf(values: Values): Networking {
+  const networkModel = values.choice('runtime', 'internetworking_model', NETWORK_MODELS, 'tcfilter');
+  const disableNewNetns = values.boolean('runtime', 'disable_new_netns', false);
+  if (disableNewNetns && networkModel !== 'none') {
+    throw values.invalid(
+      'runtime',
+      'disable_new_netns',
+      `is true, but internetworking_model is ${show(networkModel)}; without a namespace it must be "none"`,
+    );
+  }
+  return { networkModel, disableNewNetns };
+}
