@@ -2,6 +2,7 @@
 import { KataError } from '../error.ts';
 import { type Init, type MessageType, message } from '../proto/codec.ts';
 import * as agent from '../proto/messages/agent.ts';
+import { ForwardService, ForwardServiceName } from '../proto/messages/forward.ts';
 import { HealthCheckResponse_ServingStatus, HealthService, HealthServiceName } from '../proto/messages/health.ts';
 import type { ARPNeighbor, Interface, Route } from '../proto/messages/types.ts';
 import type { CallOptions, Client, Method } from '../ttrpc/types.ts';
@@ -25,6 +26,7 @@ export const REMOVE_TIMEOUT_MS = 20_000;
 export interface CreateContainer {
   container_id: string;
   exec_id: string;
+  devices: agent.Device[];
   storages: agent.Storage[];
   /** An encoded `grpc.Spec`. */
   OCI: Uint8Array;
@@ -34,6 +36,7 @@ export interface CreateContainer {
 const CreateContainer: MessageType<CreateContainer> = message<CreateContainer>('grpc.CreateContainerRequest', () => [
   [1, 'container_id', 'string'],
   [2, 'exec_id', 'string'],
+  [4, 'devices', agent.Device, 'repeated'],
   [5, 'storages', agent.Storage, 'repeated'],
   // A message field and a bytes field are the same on the wire.
   [6, 'OCI', 'bytes'],
@@ -145,6 +148,11 @@ export class AgentClient {
     await this.call('UpdateContainer', METHODS.UpdateContainer, { container_id: containerId, resources });
   }
 
+  /** Writes one piece of a file into the guest, or makes a directory or link there. */
+  async copyFile(request: Init<agent.CopyFileRequest>): Promise<void> {
+    await this.call('CopyFile', METHODS.CopyFile, request);
+  }
+
   stats(containerId: string): Promise<agent.StatsContainerResponse> {
     const options = { timeoutMs: STATS_TIMEOUT_MS };
     return this.call('StatsContainer', METHODS.StatsContainer, { container_id: containerId }, options);
@@ -195,6 +203,22 @@ export class AgentClient {
       return onData(data);
     };
     return this.client.callView(SERVICE, stream, METHODS[stream][0], request, onPayload, { timeoutMs: 0 });
+  }
+
+  /**
+   * Connects to a TCP port of the guest. The connection is read and written as a process of no container (`container_id`
+   * empty, `exec_id` the id).
+   * @throws KataError `unavailable` when nothing listens, `unimplemented` by Kata's agent
+   */
+  async openForward(id: string, port: number): Promise<void> {
+    const options = { timeoutMs: CALL_TIMEOUT_MS };
+    await this.client.call(ForwardServiceName, 'Open', ForwardService.Open, { exec_id: id, port }, options);
+  }
+
+  /** Ends such a connection. Idempotent. */
+  async closeForward(id: string): Promise<void> {
+    const options = { timeoutMs: CALL_TIMEOUT_MS };
+    await this.client.call(ForwardServiceName, 'Close', ForwardService.Close, { exec_id: id }, options);
   }
 
   /** Waits until a container runs out of memory; no deadline. */

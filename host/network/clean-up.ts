@@ -5,6 +5,7 @@ import type { NetworkLog } from './log.ts';
 import { refuseHost, removeNamespace } from './namespace.ts';
 import { Netlink } from './netlink.ts';
 import type { NetworkTraces } from './network.ts';
+import { removeRedirection } from './nftables.ts';
 import { removeIngress } from './redirect.ts';
 import { isOurs } from './scan.ts';
 import { unlessGone } from './tcfilter.ts';
@@ -33,6 +34,7 @@ function cleanUp({ namespace, qdiscs }: NetworkTraces, log: NetworkLog): void {
     log.warn('network cleanup refused: not a pod network namespace', { namespace });
     return;
   }
+  removeRedirection(namespace);
   const netlink = new Netlink(namespace);
   try {
     for (const link of listLinks(netlink)) {
