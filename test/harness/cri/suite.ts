@@ -10,6 +10,9 @@ import { linkedShim } from '../containerd.ts';
 import { environmentOf, type Flavor, HANDLER, handlersOf, testedFlavors } from './flavors.ts';
 import { Pods } from './pods.ts';
 
+/** Whether each test's milliseconds are told on stderr. */
+const SHOW_TIMES = process.env.KATA_TEST_TIMES !== undefined;
+
 /** A daemon and what tests do with it. */
 export interface CriBench {
   readonly flavor: Flavor;
@@ -23,13 +26,20 @@ export type CriBody = (bench: CriBench) => Promise<void>;
 /** Adds a test to the suite of every flavor. */
 export type DefineCri = (name: string, body: CriBody) => void;
 
+export interface SuiteOptions {
+  /** Of what was left behind, that which counts; absent: all. */
+  ours?(left: readonly string[]): string[];
+}
+
 /**
  * Runs `define` once per flavor. The suite's last test removes all pods and asserts that no process, mount, network link, file,
  * socket, FIFO or cgroup has been left behind.
  */
-export function eachCri(title: string, define: (test: DefineCri, flavor: Flavor) => void): void {
-  for (const flavor of testedFlavors()) oneFlavor(title, flavor, define);
+export function eachCri(title: string, define: Define, options: SuiteOptions = {}): void {
+  for (const flavor of testedFlavors()) oneFlavor(title, flavor, define, options);
 }
+
+type Define = (test: DefineCri, flavor: Flavor) => void;
 
 /** A daemon that serves CRI, with its images there. The caller stops it. */
 export async function startCri(flavor: Flavor): Promise<CriBench> {
@@ -54,7 +64,7 @@ export async function startCri(flavor: Flavor): Promise<CriBench> {
   }
 }
 
-function oneFlavor(title: string, flavor: Flavor, define: (test: DefineCri, flavor: Flavor) => void): void {
+function oneFlavor(title: string, flavor: Flavor, define: Define, options: SuiteOptions): void {
   const test = suite(`${title}, CRI of containerd ${flavor.name}`);
   let bench: CriBench | undefined;
   // A test rather than a hook: a hook that fails ends the whole run without a word about the others.
@@ -65,21 +75,25 @@ function oneFlavor(title: string, flavor: Flavor, define: (test: DefineCri, flav
     (name, body) =>
       test(name, async () => {
         assert.ok(bench, 'the daemon did not start');
-        await body(bench);
+        const since = performance.now();
+        await body(bench).finally(() => {
+          if (SHOW_TIMES) process.stderr.write(`${(performance.now() - since).toFixed(0).padStart(7)} ms  ${name}\n`);
+        });
       }),
     flavor,
   );
-  lastTest(test, () => bench);
+  lastTest(test, () => bench, options);
   test.run();
 }
 
-function lastTest(test: Test, get: () => CriBench | undefined): void {
+function lastTest(test: Test, get: () => CriBench | undefined, options: SuiteOptions): void {
   test('nothing is left behind', async () => {
     const bench = get();
     assert.ok(bench, 'the daemon did not start');
     const problems: string[] = [];
     await bench.pods.removeAll().catch((error: unknown) => problems.push(String(error)));
     bench.pods.close();
-    assert.equal([...problems, ...(await bench.daemon.stop())], []);
+    const left = await bench.daemon.stop();
+    assert.equal([...problems, ...(options.ours?.(left) ?? left)], []);
   });
 }
