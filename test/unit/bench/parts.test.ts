@@ -1,0 +1,56 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ownShare, PARTS, partsOf, timelineOf } from '../../../bench/parts.ts';
+import { median, summary } from '../../../bench/statistics.ts';
+
+const test = suite('bench');
+
+test('every millisecond up to the last moment is somebody’s', () => {
+  const parts = partsOf({
+    shim_start: 0,
+    create: 30,
+    vm_start: 50,
+    network_prepared: 70,
+    vm_ready: 150,
+    agent_ready: 1150,
+    network_attached: 1160,
+    sandbox_created: 1165,
+    container_create: 1170,
+    container_created: 1300,
+    container_start: 1310,
+    container_started: 1320,
+    exit: 9000,
+  });
+  assert.equal(parts, {
+    shim: 50,
+    cgroup: 0,
+    network: 10,
+    storage: 5,
+    agent: 5,
+    QEMU: 100,
+    'guest boot': 1000,
+    crun: 140,
+    containerd: 10,
+  });
+  assert.is(
+    PARTS.reduce((sum, part) => sum + parts[part], 0),
+    1320,
+  );
+  assert.is(ownShare(parts), 70);
+});
+
+test('moments come in any order, or not at all', () => {
+  assert.is(partsOf({ vm_ready: 30, create: 10, vm_start: 20 }).QEMU, 10);
+  assert.is(ownShare(partsOf({})), 0);
+});
+
+test('no sandbox, no timeline', () => {
+  assert.is(timelineOf('no-such-sandbox'), undefined);
+});
+
+test('statistics', () => {
+  assert.equal([median([3, 1, 2]), median([4, 1, 2, 3])], [2, 2.5]);
+  assert.is(summary([3.14, 1, 2], 1), '2.0 (1.0-3.1)');
+});
+
+test.run();
