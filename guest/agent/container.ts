@@ -7,6 +7,7 @@ import type { LinuxResources, Spec } from '../../host/proto/messages/oci.ts';
 import { type Disk, mountedDisks } from './block-io.ts';
 import { Cgroup, cgroupPath } from './cgroup.ts';
 import { crun, crunProcess } from './crun.ts';
+import { withDestinations } from './destination.ts';
 import { AgentError, errnoOf, reasonOf } from './error.ts';
 import { attempt, exists, mkdirs, removeTree } from './files.ts';
 import { checkPath, MS_BIND, MS_REC, unmount } from './mount.ts';
@@ -269,7 +270,8 @@ export class Container {
       this.stepsBack.push(() => attempt(() => unmount(sys, rootfs)));
     }
     const selinux = exists(sys, `${this.guest.options.sysRoot}/fs/selinux/enforce`);
-    const config = configOf(this.spec, { ...this.namespaces, rootfs, cgroupsPath: this.cgroupsPath, selinux });
+    const spec = { ...this.spec, Mounts: withDestinations(sys, rootfs, this.spec.Mounts) };
+    const config = configOf(spec, { ...this.namespaces, rootfs, cgroupsPath: this.cgroupsPath, selinux });
     sys.writeFile(`${this.bundle}/config.json`, jsonText(config), 0o600);
   }
 

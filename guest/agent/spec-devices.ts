@@ -1,7 +1,13 @@
 /** Devices the host has attached for a container: their node in the guest replaces the host's numbers in the spec. */
 import { decode } from '../../host/proto/codec.ts';
 import type { Device } from '../../host/proto/messages/agent.ts';
-import { Linux, type LinuxDevice, type LinuxResources, type Spec } from '../../host/proto/messages/oci.ts';
+import {
+  Linux,
+  type LinuxDevice,
+  type LinuxDeviceCgroup,
+  LinuxResources,
+  type Spec,
+} from '../../host/proto/messages/oci.ts';
 import { blockDevice } from './block-device.ts';
 import type { Disk } from './block-io.ts';
 import { AgentError } from './error.ts';
@@ -28,9 +34,17 @@ export async function patchDevices(guest: Guest, spec: Spec, devices: readonly D
     if (!DISKS.includes(type)) {
       throw new AgentError('unimplemented', `device type ${JSON.stringify(type)} is not one of ${DISKS.join(', ')}`);
     }
-    const node = guest.sys.stat(await blockDevice(guest, vmPath || id));
+    const source = await blockDevice(guest, vmPath || id);
+    const node = guest.sys.stat(source);
     const linux = linuxOf(spec);
     const entry = linux.Devices.find((each) => each.Path === path) ?? added(linux, path);
+    if (!path.startsWith('/dev/')) {
+      // A node made elsewhere would lie in the root file system, which opens none: the guest's own is bound there.
+      linux.Devices = linux.Devices.filter((each) => each !== entry);
+      spec.Mounts.push({ destination: path, type: 'bind', source, options: ['bind'] });
+      linux.Resources ??= decode(LinuxResources, new Uint8Array(0));
+      if (linux.Resources.Devices.length === 0) linux.Resources.Devices.push(ruleFor(node.rdevMajor, node.rdevMinor));
+    }
     const [hostMajor, hostMinor] = [Number(entry.Major), Number(entry.Minor)];
     Object.assign(entry, { Type: 'b', Major: node.rdevMajor, Minor: node.rdevMinor });
     allow(linux.Resources, [hostMajor, hostMinor], [node.rdevMajor, node.rdevMinor]);
@@ -58,5 +72,9 @@ function allow(resources: LinuxResources | undefined, host: readonly number[], g
     (each) => each.Type === 'b' && Number(each.Major) === host[0] && Number(each.Minor) === host[1],
   );
   if (rule) Object.assign(rule, { Major: guest[0], Minor: guest[1] });
-  else resources.Devices.push({ Allow: true, Type: 'b', Major: guest[0], Minor: guest[1], Access: 'rwm' });
+  else resources.Devices.push(ruleFor(...guest));
+}
+
+function ruleFor(Major: number, Minor: number): LinuxDeviceCgroup {
+  return { Allow: true, Type: 'b', Major, Minor, Access: 'rwm' };
 }

@@ -222,6 +222,12 @@ suiteOf('a device brings the guest\u2019s numbers into the spec', async ({ guest
       [254, 32, 'rwm'],
     ],
   );
+  await patchDevices(guest, spec, [{ ...device, container_path: '/srv/disk' }]);
+  assert.is(spec.Linux?.Devices.length, 2);
+  assert.equal(spec.Mounts, [
+    { destination: '/srv/disk', type: 'bind', source: `${directory}/dev/vdc`, options: ['bind'] },
+  ]);
+  assert.is(Number(spec.Linux?.Resources?.Devices.at(-1)?.Major), 254);
   const other = [{ ...device, type: 'vfio-pci', container_path: '/dev/x' }];
   await refused(() => patchDevices(guest, spec, other), 'unimplemented', /vfio-pci/);
   await refused(() => patchDevices(guest, spec, [{ ...device, container_path: '' }]), 'invalid_argument', /are needed/);

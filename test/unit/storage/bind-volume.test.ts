@@ -257,6 +257,33 @@ volumes('a socket is bound, and said to lead nowhere', async ({ directory, sandb
   await new Promise((closed) => server.close(closed));
 });
 
+volumes('ConfigMaps and Secrets of few files are watched in the guest', async ({ directory, share }) => {
+  const copy = '/run/kata-containers/shared/containers/watchable/c-';
+  let serial = 0;
+  const driverOf = async (kind: string, files: number): Promise<string | undefined> => {
+    const source = join(directory, `${serial++}`, kind, 'v');
+    mkdirSync(join(source, '..data'), { recursive: true });
+    for (let i = 0; i < files; i++) writeFileSync(join(source, `key${i}`), '');
+    const volume = await share.addVolume('c', bind(source, ['rbind', 'ro']));
+    const [storage] = volume?.storages ?? [];
+    if (!storage) return undefined;
+    assert.ok(volume?.mount?.source?.startsWith(copy));
+    assert.is(storage.mount_point, volume?.mount?.source);
+    assert.ok(storage.source?.startsWith('/run/kata-containers/shared/containers/c/volumes/'));
+    assert.equal(storage.options, ['rbind', 'ro']);
+    return storage.driver;
+  };
+  for (const [kind, files, driver] of [
+    ['kubernetes.io~configmap', 0, undefined],
+    ['kubernetes.io~configmap', MAX_WATCHABLE_FILES, 'watchable-bind'],
+    ['kubernetes.io~configmap', MAX_WATCHABLE_FILES + 1, undefined],
+    ['kubernetes.io~secret', 1, 'watchable-bind'],
+    ['kubernetes.io~projected', 1, undefined],
+  ] as const) {
+    assert.is(await driverOf(kind, files), driver, `${files} files of ${kind}`);
+  }
+});
+
 volumes("names that are hard for the kernel's lists", async ({ directory, sandbox, share }) => {
   const source = makeDirectory(directory, 'a b\\c\n#');
   mountTmpfs(join(source, 'be low'));
