@@ -3,6 +3,7 @@
  * A snapshot before, a comparison after.
  */
 import { type Dirent, existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { links } from './network-namespace.ts';
 import { markedProcesses, processes } from './processes.ts';
@@ -41,6 +42,9 @@ const KEPT = [
   // Directories for all of a kind.
   /\/(root|state)\/io\.containerd\.runtime\.v2\.task\/[^/]+$/,
   /\/(root|state)\/io\.containerd\.grpc\.v1\.cri\/(sandboxes|containers|netns)$/,
+  // The state of the machine's own containerd, and of its plugins.
+  /^\/run\/containerd\/io\.containerd\.[^/]+(\/.*)?$/,
+  /^\/run\/nri(\/.*)?$/,
   /^\/run\/user(\/.*)?$/,
   /^\/run\/lock(\/.*)?$/,
 ];
@@ -48,8 +52,12 @@ const KEPT = [
 /** Bridges of setup/cni.ts, made for the first pod and kept. */
 const BRIDGE = /^cni\d$/;
 
-/** cgroups of the guest agent's unit tests, which may run meanwhile. */
-const UNIT_TEST_CGROUP = /\/kata-test-\d+-/;
+/** cgroups and network namespaces of unit tests, which may run meanwhile. */
+const UNIT_TEST = /\/kata-test-\d+-|^\/run\/netns\/kata-(pod|peer)-[0-9a-f]{8}$/;
+
+/** What runc keeps of a container, and a shim's socket: they tell whose they are only by what is in them or beside them. */
+const RUNC_STATE = /^\/run\/containerd\/runc\/[^/]+\/[^/]+/;
+const SHIM_SOCKET = /^\/run\/containerd\/s\/[0-9a-f]{64}$/;
 
 export interface Snapshot {
   readonly files: ReadonlySet<string>;
@@ -116,11 +124,17 @@ function added(before: Snapshot, mark: string): Leftover[] {
   const foreign = (path: string) => keysIn(path).some((key) => strangers.includes(key));
   const fresh = (now: ReadonlySet<string>, then: ReadonlySet<string>) => [...now].filter((entry) => !then.has(entry));
   const files = fresh(now.files, before.files).filter(
-    (path) => !foreign(path) && !KEPT.some((kept) => kept.test(path)),
+    (path) =>
+      !foreign(path) &&
+      !KEPT.some((kept) => kept.test(path)) &&
+      !UNIT_TEST.test(path) &&
+      !isOfAnotherDaemon(path, mark),
   );
-  const mounts = fresh(now.mounts, before.mounts).filter((path) => isOurs(path, mark) && !foreign(path));
+  const mounts = fresh(now.mounts, before.mounts).filter(
+    (path) => isOurs(path, mark) && !foreign(path) && !UNIT_TEST.test(path),
+  );
   const cgroups = fresh(now.cgroups, before.cgroups).filter(
-    (path) => !isNamespaceCgroup(path) && !UNIT_TEST_CGROUP.test(path) && !hasStranger(path, ownPids),
+    (path) => !isNamespaceCgroup(path) && !UNIT_TEST.test(path) && !hasStranger(path, ownPids),
   );
   const running = own.filter((process) => !before.processes.has(`${process.pid}:${process.startTime}`));
   const named = running.map((process) =>
@@ -159,6 +173,36 @@ function strangersText(own: ReadonlySet<number>): string {
     .filter((process) => !own.has(process.pid))
     .map((process) => process.command)
     .join('\n');
+}
+
+/** Whether a file under /run/containerd belongs to another containerd of this machine. */
+function isOfAnotherDaemon(path: string, mark: string): boolean {
+  const runc = RUNC_STATE.exec(path)?.[0];
+  if (runc !== undefined) {
+    const state = content(`${runc}/state.json`);
+    return state !== '' && !state.includes(`${mark}/`);
+  }
+  return SHIM_SOCKET.test(path) && othersAddresses(mark).some((address) => address.includes(path));
+}
+
+/** What the shims of other private containerds, and of the machine's own, have written down of their sockets. */
+function othersAddresses(mark: string): string[] {
+  const parent = dirname(mark);
+  const places = walk(parent, 1, true)
+    .filter((path) => path.startsWith(`${parent}/ke-`) && path !== mark)
+    .map((path) => `${path}/state`);
+  const tasks = [...places, '/run/containerd'].map((state) => `${state}/io.containerd.runtime.v2.task`);
+  // Namespace, then task.
+  const bundles = tasks.flatMap((directory) => walk(directory, 2, true));
+  return bundles.flatMap((bundle) => ['address', 'bootstrap.json'].map((name) => content(`${bundle}/${name}`)));
+}
+
+function content(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 function keysIn(path: string): string[] {
