@@ -2,6 +2,8 @@
 import { chooseTransport } from '../agent/choose.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { Qemu } from '../hypervisor/qemu/qemu.ts';
+import { createNetwork, modelOf } from '../network/create.ts';
+import { podNamespace } from '../network/namespace.ts';
 import type { Parts } from '../sandbox/parts.ts';
 import { privateMounts } from '../storage/mounts.ts';
 import { Rootfs } from '../storage/rootfs.ts';
@@ -24,11 +26,14 @@ export function realParts(configuration: Configuration): Parts {
       log.info('agent transport', { reason });
       return transport;
     },
-    share: (directory, hypervisor, mounts) => {
+    share: (directory, hypervisor, expected) => {
       const share = new Rootfs(directory, rootfs, hypervisor);
-      share.expect(mounts);
+      share.expect(expected.rootfs, expected.volumes);
       return share;
     },
+    namespace: (entries, directory) => podNamespace(entries, directory),
+    network: (namespace, hypervisor, log) => createNetwork(modelOf('tcfilter'), { namespace, hypervisor, log }),
+    cgroup: () => undefined,
     client: (socket) => new TtrpcClient(socket),
   };
 }

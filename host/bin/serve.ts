@@ -3,6 +3,8 @@ import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { reasonOf } from '../error.ts';
 import { native } from '../native.ts';
+import type { Any } from '../proto/messages/google.ts';
+import { SandboxService, SandboxServiceName } from '../proto/messages/sandbox.ts';
 import { TaskServiceName as TASK_V2, TaskService as TaskV2 } from '../proto/messages/task_v2.ts';
 import { TaskServiceName as TASK_V3, TaskService as TaskV3 } from '../proto/messages/task_v3.ts';
 import { type Identity, identify } from '../sandbox/identity.ts';
@@ -40,6 +42,8 @@ export interface ServeOptions {
   readonly line: CommandLine;
   /** Address for events that containerd gave on stdin; empty: it did not. */
   readonly ttrpcAddress: string;
+  /** Runtime options that containerd gave on stdin; undefined: none. */
+  readonly startOptions: Any | undefined;
   /** Directory of the program's files. */
   readonly lib: string;
 }
@@ -67,13 +71,18 @@ export function serve(options: ServeOptions): void {
     lib,
     debug: line.debug,
     environment: process.env,
+    startOptions: options.startOptions,
     events,
     log,
     parts: realParts,
     exit: () => end(0),
   });
   const { handlers } = shim.tasks;
-  const services = [service(TASK_V2, TaskV2, handlers), service(TASK_V3, TaskV3, handlers)];
+  const services = [
+    service(TASK_V2, TaskV2, handlers),
+    service(TASK_V3, TaskV3, handlers),
+    service(SandboxServiceName, SandboxService, shim.sandboxes.handlers),
+  ];
   const server = new TtrpcServer(services, {
     admit: (fd) => admitted(fd, log),
     logger: { warn: (message) => log.warn(message) },

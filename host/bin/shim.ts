@@ -66,7 +66,8 @@ async function start(line: CommandLine): Promise<void> {
   } else if (!server) {
     throw new KataError('already_exists', `another process serves ${address}`);
   }
-  rest().serve({ server, socket: path, identity, bundle, line, ttrpcAddress: bootstrap.ttrpcAddress, lib: __dirname });
+  const { ttrpcAddress, options: startOptions } = bootstrap;
+  rest().serve({ server, socket: path, identity, bundle, line, ttrpcAddress, startOptions, lib: __dirname });
 }
 
 /** Closes 0, 1 and 2, for whose end containerd waits, and keeps their numbers taken. */

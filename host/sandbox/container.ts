@@ -2,6 +2,7 @@
 import { KataError } from '../error.ts';
 import type { ContainerType } from '../oci/rules.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
+import type { Hooks } from '../proto/messages/oci.ts';
 import { GuestProcess, KILLED, type ProcessState, type StreamPaths } from './process.ts';
 
 /** How long execs may take to end once their container's init has, ms: their PID namespace is gone by then. */
@@ -16,6 +17,11 @@ export interface ContainerOptions {
   readonly bundle: string;
   readonly rootfs: readonly Mount[];
   readonly streams: StreamPaths;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Those of the host. */
+  readonly hooks: Hooks | undefined;
+  /** Runs when its init has ended and its output is written, before anybody is told. */
+  readonly beforeExit?: (container: Container, status: number) => Promise<void>;
 }
 
 export interface Exec {
@@ -30,16 +36,20 @@ export class Container {
   readonly type: ContainerType;
   readonly bundle: string;
   readonly rootfs: readonly Mount[];
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly hooks: Hooks | undefined;
   readonly init: GuestProcess;
   readonly execs = new Map<string, Exec>();
   /** Whether the guest may have it: CreateContainer was sent. */
   inGuest = false;
-  /** Whether the share holds its root file system. */
-  hasRootfs = false;
+  /** Whether the share may hold files of it. */
+  hasFiles = false;
   /** Whether the guest mounts disks for it, which it has to write out in the end. */
   hasDisks = false;
   /** Whether the guest has frozen it. */
   paused = false;
+  /** Whether it was sent a SIGKILL by us: its end needs no other explanation. */
+  killed = false;
   /** Set while and after it is deleted; joined by later calls. */
   deletion: Promise<void> | undefined;
   private readonly namespace: string;
@@ -50,10 +60,15 @@ export class Container {
     this.type = options.type;
     this.bundle = options.bundle;
     this.rootfs = options.rootfs;
+    this.annotations = options.annotations;
+    this.hooks = options.hooks;
     const owner = { id: options.id, namespace: options.namespace };
     // Kata's agent knows a container's init by the container's own id.
     this.init = new GuestProcess({ container_id: options.id, exec_id: options.id }, options.streams, owner);
-    this.init.beforeExit = () => this.endExecs();
+    this.init.beforeExit = async (status) => {
+      await this.endExecs();
+      await options.beforeExit?.(this, status);
+    };
   }
 
   /** Whether the virtual machine lives and ends with this container. */

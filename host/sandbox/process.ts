@@ -51,7 +51,7 @@ export class GuestProcess {
   /** Set while and after the process is started; never rejects. */
   private starting: Promise<void> | undefined;
   /** Runs when the process has ended and its output is written, before anybody is told. */
-  beforeExit: () => Promise<void> = () => Promise.resolve();
+  beforeExit: (status: number) => Promise<void> = () => Promise.resolve();
 
   constructor(
     readonly ref: ProcessRef,
@@ -176,7 +176,7 @@ export class GuestProcess {
     this.stdin?.stop();
     for (const sink of this.sinks) sink.release();
     await this.drained();
-    await this.beforeExit();
+    await this.beforeExit(status);
     this.closeStreams();
     this.state = 'stopped';
     this.exit = { status, at };

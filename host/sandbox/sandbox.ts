@@ -2,34 +2,29 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { AgentClient } from '../agent/client.ts';
 import { KataError, reasonOf } from '../error.ts';
-import { rewriteSpec } from '../oci/rewrite.ts';
 import { decode } from '../proto/codec.ts';
 import type { StatsContainerResponse } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
-import { LinuxResources, Process } from '../proto/messages/oci.ts';
+import { type Hooks, LinuxResources, Process } from '../proto/messages/oci.ts';
+import type { HostLimits } from '../resources/host-cgroup.ts';
+import { type SandboxShm, sandboxShm } from '../storage/empty-dir.ts';
 import { Container, type Exec } from './container.ts';
+import { createInGuest, type GuestContainerOptions, removeFromVm } from './guest-container.ts';
+import { tellGuest } from './guest-network.ts';
+import { type HookState, runHooks, runHooksLoosely } from './hooks.ts';
 import type { Identity } from './identity.ts';
+import { Killer } from './kill.ts';
 import type { Log } from './log.ts';
-import { type GuestProcess, KILLED, type StreamPaths, UNKNOWN_STATUS } from './process.ts';
+import { OomWatch } from './oom.ts';
+import { PodFiles } from './pod-files.ts';
+import { type Exit, type GuestProcess, KILLED, type StreamPaths, UNKNOWN_STATUS } from './process.ts';
+import type { SandboxSpec } from './sandbox-spec.ts';
 import type { ContainerSpec } from './spec.ts';
 import type { Timeline } from './timeline.ts';
 import { Vm, type VmOptions } from './vm.ts';
 
-/** SIGKILL, and SIGTERM, which ends what never ran as well. */
-const SIGKILL = 9;
-const SIGTERM = 15;
-/** Highest signal number of Linux. */
-export const MAX_SIGNAL = 64;
-/** How long a container may outlive a SIGKILL the guest has taken, ms; then its virtual machine is ended. */
-export const KILL_ESCALATE_MS = 30_000;
-/** How long Delete waits for a container it has to kill first, ms. */
-export const DELETE_WAIT_MS = 20_000;
 /** How long DestroySandbox may take where disks have to be written out, ms. */
 export const DESTROY_TIMEOUT_MS = 10_000;
-/** Wait before a failed GetOOMEvent is repeated, ms. */
-const OOM_RETRY_MS = 1000;
-/** Small files that containerd and dockerd mount into every container; a container runs without them. */
-const POD_FILES = ['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/dev/termination-log'];
 /** Bytes of entropy the guest is given: two seeds of its generator. */
 const SEED_BYTES = 64;
 
@@ -62,17 +57,38 @@ export interface CreateOptions {
 export class Sandbox {
   readonly identity: Identity;
   readonly containers = new Map<string, Container>();
+  /** Settles (never rejects) when the virtual machine has ended and nothing of it is left on this machine. */
+  readonly ended: Promise<Exit>;
+  /** Set while and after the virtual machine ends. */
+  exit: Exit | undefined;
   private readonly vm: Vm;
   private readonly log: Log;
   private readonly timeline: Timeline;
+  private readonly oom: OomWatch;
+  private readonly killer: Killer;
+  private readonly podFiles: PodFiles | undefined;
+  private readonly shm: SandboxShm | undefined;
   private readonly abort = new AbortController();
+  private readonly creations = new Set<Promise<unknown>>();
   private stopping: Promise<void> | undefined;
+  private settleEnd: (exit: Exit) => void = () => {};
 
   constructor(private readonly options: SandboxOptions) {
-    this.identity = options.identity;
-    this.log = options.log;
-    this.timeline = options.timeline;
+    const { identity, log, timeline, observer, spec } = options;
+    this.identity = identity;
+    this.log = log;
+    this.timeline = timeline;
     this.vm = new Vm(options);
+    this.oom = new OomWatch(
+      (id) => this.containers.has(id),
+      (id) => observer.oom(id),
+    );
+    this.killer = new Killer(this.vm, log, (reason) => this.stop(reason));
+    this.shm = hasSharedMemory(spec) ? sandboxShm(spec.mounts) : undefined;
+    this.podFiles = spec.pod && new PodFiles(`${identity.directory}/pod`, spec.pod);
+    this.ended = new Promise((resolve) => {
+      this.settleEnd = resolve;
+    });
   }
 
   /** Pid of the VMM: what containerd is told for every process. 0 before the VM starts. */
@@ -80,57 +96,76 @@ export class Sandbox {
     return this.vm.hypervisor.pid;
   }
 
+  /** Whether containers can be created. */
+  get ready(): boolean {
+    return this.stopping === undefined && this.vm.liveAgent !== undefined;
+  }
+
   /**
    * Boots the virtual machine and its sandbox.
-   * @param spec of the container that owns the sandbox
    * @throws KataError; everything is undone
    */
-  async boot(spec: ContainerSpec): Promise<void> {
+  async boot(): Promise<void> {
     const storages = await this.vm.boot(this.abort.signal);
     try {
       const { agent } = this.vm;
+      const { spec, guestHookPath, kernelModules } = this.options;
       await this.settleGuest(agent);
+      await this.runHooks({ id: this.identity.id, bundle: this.options.bundle, ...spec });
+      await this.connectNetwork(agent);
       await agent.createSandbox({
         hostname: spec.hostname,
-        dns: spec.dns,
-        storages,
-        sandbox_pidns: false,
+        dns: [...spec.dns],
+        storages: this.shm ? [...storages, this.shm.storage] : [...storages],
+        sandbox_pidns: spec.sharedPids,
         sandbox_id: this.identity.id,
-        guest_hook_path: this.options.guestHookPath,
-        kernel_modules: this.options.kernelModules.map((line) => {
+        guest_hook_path: guestHookPath,
+        kernel_modules: kernelModules.map((line) => {
           const [name = '', ...parameters] = line.split(/\s+/);
           return { name, parameters };
         }),
       });
       this.timeline.mark('sandbox_created');
-      void this.watchOom(agent);
+      void this.oom.watch(agent, () => this.vm.liveAgent !== undefined);
     } catch (thrown) {
       await this.stop('the sandbox was not created');
       throw thrown;
     }
-    void this.vm.gone.then((reason) => this.stop(reason));
+    void this.vm.gone.then((reason) => this.stop(reason, KILLED));
   }
 
-  /** @throws KataError `already_exists`; else what fails, and then nothing of the container is left */
+  /**
+   * @throws KataError `already_exists`; `failed_precondition` when the sandbox is ending; else what fails, and then
+   *   nothing of the container is left
+   */
   async create(options: CreateOptions): Promise<Container> {
     const { id } = options;
+    if (this.stopping) {
+      throw new KataError(
+        'failed_precondition',
+        `sandbox ${this.identity.id} has ended; container ${id} needs another`,
+      );
+    }
     if (this.containers.has(id)) {
       throw new KataError('already_exists', `container ${id} exists already; delete it first, or choose another id`);
     }
     const container = new Container({
       ...options,
       type: options.spec.view.containerType,
+      annotations: options.spec.view.annotations,
+      hooks: options.spec.view.hooks,
       namespace: this.identity.namespace,
+      beforeExit: (ended, status) => this.beforeExit(ended, status),
     });
     // From here on a second Create of this id is refused.
     this.containers.set(id, container);
+    const creation = this.createOrUndo(container, options.spec);
+    this.creations.add(creation);
+    const settled = (): void => void this.creations.delete(creation);
+    creation.then(settled, settled);
     try {
-      await container.init.openStreams();
-      await this.createInGuest(container, options.spec);
+      await creation;
     } catch (thrown) {
-      container.init.closeStreams();
-      await this.removeFromVm(container);
-      this.containers.delete(id);
       if (container.ownsSandbox) await this.stop('its container was not created');
       throw thrown;
     }
@@ -145,12 +180,22 @@ export class Sandbox {
    */
   async start(container: Container, started: () => void): Promise<void> {
     const { agent } = this.vm;
-    const begin = (): Promise<void> => agent.startContainer(container.id);
+    const begin = async (): Promise<void> => {
+      // What configures the network after Create has done so by now.
+      if (container.ownsSandbox && this.vm.networkComesLate) await this.connectNetwork(agent);
+      await agent.startContainer(container.id);
+    };
     await container.init.start(agent, this.options.readsInFlight, begin, () => {
       this.timeline.mark('container_started');
       this.save();
       started();
     });
+    await runHooksLoosely(
+      'Poststart',
+      container.hooks?.Poststart ?? [],
+      this.hookState(container, 'running'),
+      this.log,
+    );
   }
 
   /** @param spec an encoded `grpc.Process`; nothing runs before `startExec` */
@@ -176,36 +221,9 @@ export class Sandbox {
     }
   }
 
-  /**
-   * Sends a signal.
-   * @param execId empty: the container; SIGKILL then reaches every process in it
-   * @throws KataError `not_found` for a process that has ended or an exec that was never started
-   */
-  async kill(container: Container, execId: string, signal: number): Promise<void> {
-    if (!Number.isInteger(signal) || signal < 0 || signal > MAX_SIGNAL) {
-      throw new KataError('invalid_argument', `${signal} is no signal; use 1 to ${MAX_SIGNAL}`);
-    }
-    const process = container.process(execId);
-    if (process.state === 'stopped') throw new KataError('not_found', 'process already finished');
-    if (execId !== '' && process.state === 'created') {
-      throw new KataError(
-        'not_found',
-        `exec ${execId} of container ${container.id} does not exist in the guest: it was not started`,
-      );
-    }
-    const target = execId === '' ? { container_id: container.id, exec_id: '' } : process.ref;
-    // What was created but never ran has no handler for SIGTERM, and as init it would ignore it.
-    const sent = process.state === 'created' && signal === SIGTERM ? SIGKILL : signal;
-    try {
-      await this.vm.agent.signal(target, sent);
-    } catch (thrown) {
-      if (isGone(thrown)) throw new KataError('not_found', 'process already finished', { cause: thrown });
-      if (!(sent === SIGKILL && container.ownsSandbox && execId === '')) throw thrown;
-      this.log.warn('the guest does not take SIGKILL: ending its virtual machine', { error: reasonOf(thrown) });
-      void this.stop('its container could not be killed');
-      return;
-    }
-    if (sent === SIGKILL && container.ownsSandbox && execId === '') this.escalate(process);
+  /** See `Killer.kill`. */
+  kill(container: Container, execId: string, signal: number): Promise<void> {
+    return this.killer.kill(container, execId, signal);
   }
 
   async pause(container: Container): Promise<void> {
@@ -226,6 +244,11 @@ export class Sandbox {
   async update(container: Container, resources: Uint8Array): Promise<void> {
     if (container.state === 'stopped') throw notRunning(container, 'updated');
     await this.vm.agent.updateContainer(container.id, decode(LinuxResources, resources));
+  }
+
+  /** How much of the node the sandbox may use from now on; nothing where it has no cgroup of its own. */
+  async limit(limits: HostLimits): Promise<void> {
+    await this.vm.cgroup?.update(limits);
   }
 
   stats(container: Container): Promise<StatsContainerResponse> {
@@ -267,13 +290,14 @@ export class Sandbox {
   /**
    * Ends the virtual machine, and every process in it as killed. Idempotent: later calls join the first.
    * Resolves when nothing of the sandbox is left on this machine.
+   * @param status of the sandbox: KILLED when nobody asked for its end
    */
-  stop(reason: string): Promise<void> {
-    this.stopping ??= this.takeDown(reason);
+  stop(reason: string, status = 0): Promise<void> {
+    this.stopping ??= this.takeDown(reason, status);
     return this.stopping;
   }
 
-  private async takeDown(reason: string): Promise<void> {
+  private async takeDown(reason: string, status: number): Promise<void> {
     this.abort.abort();
     this.log.info('sandbox ends', { reason });
     await this.writeOut();
@@ -282,7 +306,9 @@ export class Sandbox {
     for (const container of this.containers.values()) {
       for (const process of container.alive()) ends.push(process.end(KILLED));
     }
-    await Promise.all([stopped, ...ends]);
+    await Promise.all([stopped, ...ends, ...[...this.creations].map((creation) => creation.catch(() => {}))]);
+    this.exit = { status, at: new Date() };
+    this.settleEnd(this.exit);
   }
 
   /** A guest with disks of its own has to write them out; a shared file system is the host's already. */
@@ -294,30 +320,18 @@ export class Sandbox {
     });
   }
 
-  private async createInGuest(container: Container, spec: ContainerSpec): Promise<void> {
-    const { id, bundle } = container;
-    const rootfs = await this.vm.share.addRootfs(id, container.rootfs, spec.rootPath);
-    container.hasRootfs = true;
-    container.hasDisks = rootfs.storages.length > 0;
-    const guest = rewriteSpec(spec.encoded, spec.view, {
-      rootPath: rootfs.path,
-      bundle,
-      disableGuestSeccomp: this.options.disableGuestSeccomp,
-      shmBytes: 0,
-      mountSource: (mount) => guestSource(mount, id),
-    });
-    for (const line of guest.omitted) this.log.warn('left out of the container', { container: id, what: line });
-    container.inGuest = true;
-    await this.vm.agent.createContainer(
-      {
-        container_id: id,
-        exec_id: id,
-        storages: rootfs.storages,
-        OCI: guest.spec,
-        sandbox_pidns: guest.sandboxPidns,
-      },
-      this.options.createContainerTimeoutMs,
-    );
+  private async createOrUndo(container: Container, spec: ContainerSpec): Promise<void> {
+    try {
+      await container.init.openStreams();
+      if (!container.ownsSandbox) await this.runHooks(container);
+      await createInGuest(this.guest(), container, spec);
+      if (this.stopping) throw new KataError('unavailable', 'the virtual machine is gone');
+    } catch (thrown) {
+      container.init.closeStreams();
+      await removeFromVm(this.vm, container, this.log);
+      this.containers.delete(container.id);
+      throw thrown;
+    }
   }
 
   /** Reports a process's end, from now on. */
@@ -335,51 +349,43 @@ export class Sandbox {
     else void process.end(KILLED);
   }
 
+  /** An end that looks like one for want of memory waits for word that it was. */
+  private async beforeExit(container: Container, status: number): Promise<void> {
+    if (status === KILLED && !container.killed && this.vm.liveAgent) await this.oom.settled(container.id);
+  }
+
   private async deleteContainer(container: Container): Promise<void> {
-    if (container.state !== 'stopped') await this.killForDelete(container);
+    if (container.state !== 'stopped') await this.killer.killForDelete(container);
     if (container.ownsSandbox) await this.stop('its container is deleted');
-    else await this.removeFromVm(container);
+    else await removeFromVm(this.vm, container, this.log);
     container.init.closeStreams();
     this.containers.delete(container.id);
+    this.oom.forget(container.id);
+    await runHooksLoosely('Poststop', container.hooks?.Poststop ?? [], this.hookState(container, 'stopped'), this.log);
   }
 
-  private async killForDelete(container: Container): Promise<void> {
-    await this.kill(container, '', SIGKILL).catch((thrown) => {
-      this.log.warn('cannot kill a container to delete it', { container: container.id, error: reasonOf(thrown) });
-    });
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      timer = setTimeout(() => resolve('late'), DELETE_WAIT_MS);
-    });
-    const first = await Promise.race([container.init.exited, late]);
-    clearTimeout(timer);
-    if (first !== 'late') return;
-    if (container.ownsSandbox) {
-      await this.stop('its container could not be killed');
-      return;
-    }
-    throw new KataError(
-      'deadline_exceeded',
-      `container ${container.id} did not end within ${DELETE_WAIT_MS / 1000} s of SIGKILL; delete it again, or stop its pod`,
-    );
+  /** Hooks that run before there is a container. @throws KataError of the first that fails */
+  private async runHooks(owner: HookOwner): Promise<void> {
+    const state = this.hookState(owner, 'creating');
+    await runHooks('Prestart', owner.hooks?.Prestart ?? [], state);
+    await runHooks('CreateRuntime', owner.hooks?.CreateRuntime ?? [], state);
   }
 
-  /** Undoes `createInGuest`, however far it came. */
-  private async removeFromVm(container: Container): Promise<void> {
-    const agent = this.vm.liveAgent;
-    if (container.inGuest && agent && !container.ownsSandbox) {
-      await agent.removeContainer(container.id).catch((thrown) => {
-        if (!isGone(thrown)) this.log.warn('the guest did not remove a container', { error: reasonOf(thrown) });
-      });
-    }
-    if (container.hasRootfs) await this.vm.share.removeRootfs(container.id);
+  private hookState({ id, bundle, annotations }: HookOwner, status: HookState['status']): HookState {
+    return { id, bundle, annotations, status, pid: status === 'stopped' ? 0 : this.pid };
   }
 
-  /** The guest has taken a SIGKILL; should the container not end by it, the guest is not to be trusted. */
-  private escalate(process: GuestProcess): void {
-    const timer = setTimeout(() => void this.stop('its container outlived SIGKILL'), KILL_ESCALATE_MS);
-    timer.unref();
-    void process.exited.then(() => clearTimeout(timer));
+  /** Plugs what the namespace has, and tells the guest. */
+  private async connectNetwork(agent: AgentClient): Promise<void> {
+    const { network, networkComesLate } = this.vm;
+    if (networkComesLate) await network?.prepare();
+    const found = await network?.attach();
+    this.save();
+    if (found) await tellGuest(agent, found);
+  }
+
+  private guest(): GuestContainerOptions {
+    return { ...this.options, vm: this.vm, shmBytes: this.shm?.bytes ?? 0, podFiles: this.podFiles };
   }
 
   /** Clock and entropy, which a guest just started (or restored) may lack. */
@@ -388,20 +394,6 @@ export class Sandbox {
     for (const result of await Promise.allSettled(steps)) {
       if (result.status === 'rejected') {
         this.log.warn('the guest did not take its clock or entropy', { error: reasonOf(result.reason) });
-      }
-    }
-  }
-
-  private async watchOom(agent: AgentClient): Promise<void> {
-    while (this.vm.liveAgent) {
-      try {
-        const id = await agent.oomEvent();
-        if (this.containers.has(id)) this.options.observer.oom(id);
-      } catch (thrown) {
-        if (thrown instanceof KataError && (thrown.code === 'unimplemented' || thrown.code === 'unavailable')) return;
-        await new Promise<void>((resolve) => {
-          setTimeout(resolve, OOM_RETRY_MS).unref();
-        });
       }
     }
   }
@@ -416,22 +408,18 @@ export class Sandbox {
   }
 }
 
-/**
- * Where the guest finds a host file: nowhere yet. What every pod gets can be left out; a volume cannot.
- * @throws KataError `unimplemented`
- */
-function guestSource({ source, destination }: { source: string; destination: string }, id: string): 'drop' {
-  if (POD_FILES.includes(destination)) return 'drop';
-  throw new KataError(
-    'unimplemented',
-    `container ${id}: ${source} cannot be mounted at ${destination}: files of the host are not shared with the guest; leave the mount out`,
-  );
+/** Whose hooks run: a container, or the sandbox for the one that will own it. */
+interface HookOwner {
+  readonly id: string;
+  readonly bundle: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly hooks: Hooks | undefined;
 }
 
-/** What agents say of a process or container they no longer have. */
-function isGone(thrown: unknown): boolean {
-  if (!(thrown instanceof KataError)) return false;
-  return thrown.code === 'not_found' || thrown.code === 'unavailable' || thrown.message.includes('ESRCH');
+/** A container by itself has its own /dev/shm; a pod's containers share one. */
+function hasSharedMemory({ sizing, mounts }: SandboxSpec): boolean {
+  const shared = mounts.some(({ destination, type }) => destination === '/dev/shm' && type === 'bind');
+  return shared || sizing.containerType === 'pod_sandbox';
 }
 
 function notRunning(container: Container, what: string): KataError {

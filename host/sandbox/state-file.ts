@@ -1,12 +1,15 @@
 /** `state.json`: what a sandbox has on this machine, written before it has it, so that anybody can clean up from it alone. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { KataError, reasonOf } from '../error.ts';
+import type { NetworkTraces } from '../network/network.ts';
 import { identityOf, type ProcessIdentity } from '../process.ts';
 
 /** Largest state file that is read, bytes. */
 export const MAX_STATE_BYTES = 256 * 1024;
 /** Most children a state file names. */
 export const MAX_CHILDREN = 64;
+/** Most cgroups, and most network devices, that it names. */
+export const MAX_TRACES = 256;
 export const STATE_VERSION = 1;
 
 /** A child, and what it is. */
@@ -25,6 +28,10 @@ export interface SandboxState {
   readonly socket: string;
   readonly shim: ProcessName;
   readonly children: readonly ProcessName[];
+  /** What was made of the pod's network on the host. */
+  readonly network?: NetworkTraces;
+  /** Cgroups that were made. */
+  readonly cgroups?: readonly string[];
   readonly accelerator?: string;
   readonly transport?: string;
   /** Milliseconds since the shim started, by event. */
@@ -79,8 +86,20 @@ function isState(value: unknown): value is SandboxState {
     isProcessName(state.shim) &&
     Array.isArray(children) &&
     children.length <= MAX_CHILDREN &&
-    children.every(isProcessName)
+    children.every(isProcessName) &&
+    (state.network === undefined || isNetwork(state.network)) &&
+    (state.cgroups === undefined || isTexts(state.cgroups))
   );
+}
+
+function isNetwork(value: unknown): value is NetworkTraces {
+  if (typeof value !== 'object' || value === null) return false;
+  const { namespace, ownNamespace, devices } = value as Record<string, unknown>;
+  return typeof namespace === 'string' && typeof ownNamespace === 'boolean' && isTexts(devices);
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length <= MAX_TRACES && value.every((text) => typeof text === 'string');
 }
 
 function isProcessName(value: unknown): value is ProcessName {

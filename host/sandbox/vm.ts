@@ -4,14 +4,18 @@ import { AgentClient } from '../agent/client.ts';
 import type { AgentTransport, DeviceArguments } from '../agent/transport.ts';
 import { KataError, reasonOf } from '../error.ts';
 import type { Hypervisor, VmConfig } from '../hypervisor/hypervisor.ts';
+import type { PodNamespace } from '../network/namespace.ts';
+import type { Network } from '../network/network.ts';
 import type { Init } from '../proto/codec.ts';
 import type { Storage } from '../proto/messages/agent.ts';
-import type { Mount } from '../proto/messages/containerd_types.ts';
+import type { HostCgroup } from '../resources/host-cgroup.ts';
 import { cleanUp, removeDirectory } from './cleanup.ts';
 import type { Identity } from './identity.ts';
 import type { Log } from './log.ts';
-import type { Parts, Share } from './parts.ts';
+import type { Expected, Parts, Share } from './parts.ts';
+import type { SandboxSpec } from './sandbox-spec.ts';
 import { nameProcess, type ProcessName, STATE_VERSION, writeState } from './state-file.ts';
+import { aborted, firstFailure, sleep } from './steps.ts';
 import type { Timeline } from './timeline.ts';
 import { Undo } from './undo.ts';
 
@@ -26,8 +30,8 @@ export interface VmOptions {
   /** Path of the shim's socket. */
   readonly socket: string;
   readonly config: VmConfig;
-  /** Mounts of the container that comes first. */
-  readonly rootfs: readonly Mount[];
+  readonly spec: SandboxSpec;
+  readonly expected: Expected;
   /** How long the guest may take from QEMU's start until its agent answers, ms. */
   readonly bootTimeoutMs: number;
   readonly parts: Parts;
@@ -38,7 +42,12 @@ export interface VmOptions {
 export class Vm {
   readonly hypervisor: Hypervisor;
   readonly share: Share;
+  /** undefined before `boot`. */
+  network: Network | undefined;
+  /** undefined: the sandbox stays where it was started. */
+  readonly cgroup: HostCgroup | undefined;
   private readonly transport: AgentTransport;
+  private readonly namespace: PodNamespace;
   private readonly undo = new Undo();
   private connected: AgentClient | undefined;
   private stopping: Promise<void> | undefined;
@@ -49,16 +58,24 @@ export class Vm {
   private lost = false;
 
   constructor(private readonly options: VmOptions) {
-    const { parts, config, identity, log } = options;
+    const { parts, identity, spec, log } = options;
+    this.namespace = parts.namespace(spec.namespaces, identity.directory);
+    const config = { ...options.config, networkNamespace: this.namespace.path };
+    this.cgroup = parts.cgroup({ identity, spec, config }, log);
     this.hypervisor = parts.hypervisor(config, log);
     this.transport = parts.transport(config, log);
-    this.share = parts.share(identity.directory, this.hypervisor, options.rootfs, log);
+    this.share = parts.share(identity.directory, this.hypervisor, options.expected, log);
     this.gone = new Promise((resolve) => {
       this.lose = (reason) => {
         this.lost = true;
         resolve(reason);
       };
     });
+  }
+
+  /** Whether the network is configured only once the VMM runs: by hooks, or by dockerd. */
+  get networkComesLate(): boolean {
+    return this.namespace.own;
   }
 
   /** @throws KataError `unavailable` when the VM is gone */
@@ -113,6 +130,8 @@ export class Vm {
       shim,
       children,
       transport: this.transport.kind,
+      ...(this.network ? { network: this.network.traces } : {}),
+      ...(this.cgroup ? { cgroups: this.cgroup.traces } : {}),
       ...(children.length > 0 ? { accelerator: this.hypervisor.accelerator } : {}),
       timeline: timeline.fields(),
     });
@@ -125,7 +144,9 @@ export class Vm {
     this.undo.add('directory', () => removeDirectory(identity.directory, log));
     mkdirSync(identity.directory, { recursive: true, mode: 0o700 });
     this.save();
+    await this.enterCgroup();
     this.undo.add('share', () => this.share.close());
+    this.makeNetwork();
     this.undo.add('transport', () => this.transport.close());
     const devices = await this.transport.prepare();
     this.undo.add('hypervisor', () => this.hypervisor.stop());
@@ -141,21 +162,48 @@ export class Vm {
     };
     try {
       const boot = guarded(this.bootGuest(devices, abort.signal));
-      const prepared = guarded(this.share.prepare().then(() => this.save()));
-      await firstFailure([boot, prepared]);
+      const shared = guarded(this.share.prepare().then(() => this.save()));
+      const connected = guarded(this.prepareNetwork());
+      await firstFailure([boot, shared, connected]);
       return await this.share.attach();
     } finally {
       signal.removeEventListener('abort', stop);
     }
   }
 
+  /** What is spawned from now on is born in the pod's cgroup. */
+  private async enterCgroup(): Promise<void> {
+    const { cgroup } = this;
+    if (!cgroup) return;
+    this.undo.add('cgroup', () => cgroup.remove());
+    await cgroup.prepare();
+    this.save();
+  }
+
+  /** A namespace of our own is made here: the VMM starts in it. */
+  private makeNetwork(): void {
+    const { parts, log } = this.options;
+    const network = parts.network(this.namespace, this.hypervisor, log);
+    this.network = network;
+    this.undo.add('network', () => network.close());
+    this.save();
+  }
+
+  /** A namespace of our own is empty still: it is configured once there is a process in it. */
+  private async prepareNetwork(): Promise<void> {
+    if (this.namespace.own) return;
+    await this.network?.prepare();
+    this.save();
+  }
+
   private async bootGuest(devices: DeviceArguments, signal: AbortSignal): Promise<void> {
     const { log, timeline, parts, bootTimeoutMs } = this.options;
     const deadline = performance.now() + bootTimeoutMs;
     timeline.mark('vm_start');
-    const started = this.hypervisor.start(devices);
+    const started = this.hypervisor.start(devices, () => this.save());
     await Promise.race([started, aborted(signal)]);
     timeline.mark('vm_ready');
+    await this.cgroup?.placeVmm(this.hypervisor.pid);
     this.save();
     void this.hypervisor.exited.then(() => this.lose('the virtual machine monitor has ended'));
     log.info('virtual machine started', {
@@ -232,31 +280,4 @@ export class Vm {
     this.connected?.close(reason);
     await this.undo.run(this.options.log);
   }
-}
-
-/** Waits for all; throws what was thrown first, when all have settled. */
-async function firstFailure(steps: readonly Promise<unknown>[]): Promise<void> {
-  let failed = false;
-  let first: unknown;
-  await Promise.all(
-    steps.map((step) =>
-      step.catch((thrown) => {
-        if (!failed) first = thrown;
-        failed = true;
-      }),
-    ),
-  );
-  if (failed) throw first;
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = (): void => reject(new KataError('cancelled', 'the start of the virtual machine was given up'));
-    if (signal.aborted) fail();
-    else signal.addEventListener('abort', fail, { once: true });
-  });
-}
-
-function sleep(ms: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(resolve, ms, undefined));
 }

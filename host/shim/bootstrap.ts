@@ -2,6 +2,7 @@
 import { fstatSync, readSync } from 'node:fs';
 import { decode } from '../proto/codec.ts';
 import { BootstrapParams } from '../proto/messages/bootstrap.ts';
+import { Any } from '../proto/messages/google.ts';
 
 /** Most that is read from stdin, bytes; containerd's own shims stop here too. */
 export const MAX_STDIN_BYTES = 10 * 1024 * 1024;
@@ -17,9 +18,13 @@ export interface Bootstrap {
   readonly socketDirectory: string | undefined;
   /** TTRPC address for events; empty: it did not say. */
   readonly ttrpcAddress: string;
+  /** Runtime options of the handler; undefined: it has none. */
+  readonly options: Any | undefined;
 }
 
-const PLAIN: Bootstrap = { params: false, socketDirectory: undefined, ttrpcAddress: '' };
+const NOTHING: Bootstrap = { params: false, socketDirectory: undefined, ttrpcAddress: '', options: undefined };
+/** Types of options end so, by whatever runtime they are named after. */
+const OPTIONS_TYPE = /(^|\.)Options$/;
 
 /**
  * Reads stdin to its end, unless it is a device (a terminal, /dev/null).
@@ -48,13 +53,26 @@ export function readStdin(fd = 0): Uint8Array {
  * instance_id), so both names must be ours.
  */
 export function readBootstrap(stdin: Uint8Array, namespace: string, id: string): Bootstrap {
-  if (stdin.length === 0) return PLAIN;
+  if (stdin.length === 0) return NOTHING;
   try {
     const params = decode(BootstrapParams, stdin);
-    if (params.instance_id !== id || params.namespace !== namespace) return PLAIN;
-    return { params: true, socketDirectory: params.socket_dir, ttrpcAddress: params.containerd_ttrpc_address };
+    if (params.instance_id === id && params.namespace === namespace) {
+      const options = params.extensions.map(({ value }) => value).find((any) => OPTIONS_TYPE.test(any?.type_url ?? ''));
+      return {
+        params: true,
+        socketDirectory: params.socket_dir,
+        ttrpcAddress: params.containerd_ttrpc_address,
+        options,
+      };
+    }
   } catch {
-    return PLAIN;
+    // No BootstrapParams, then.
+  }
+  try {
+    const options = decode(Any, stdin);
+    return { ...NOTHING, options: OPTIONS_TYPE.test(options.type_url) ? options : undefined };
+  } catch {
+    return NOTHING;
   }
 }
 

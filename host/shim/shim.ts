@@ -1,59 +1,58 @@
-/** A serving shim: one socket, the Task services on it, at most one sandbox behind them. */
+/** A serving shim: one socket, the Task and Sandbox services on it, at most one sandbox behind them. */
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
-import { type Configuration, loadConfiguration, thisMachine } from '../config/configuration.ts';
-import { findFile } from '../config/files.ts';
 import { configPathOf } from '../config/options.ts';
 import { KataError } from '../error.ts';
-import type { VmConfig } from '../hypervisor/hypervisor.ts';
+import { sharedMounts } from '../oci/rewrite.ts';
+import type { Any } from '../proto/messages/google.ts';
 import type * as task from '../proto/messages/task_v2.ts';
-import { sizeOf } from '../resources/sizing.ts';
 import type { Container } from '../sandbox/container.ts';
-import type { Identity } from '../sandbox/identity.ts';
-import type { Log } from '../sandbox/log.ts';
-import type { Parts } from '../sandbox/parts.ts';
-import { Sandbox } from '../sandbox/sandbox.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
+import { ownerSpec } from '../sandbox/sandbox-spec.ts';
 import { type ContainerSpec, readBundle } from '../sandbox/spec.ts';
 import { Timeline } from '../sandbox/timeline.ts';
+import { type BootOptions, configurationFor, newSandbox, type SandboxOrder } from './boot.ts';
 import type { EventSink } from './events.ts';
+import { Sandboxes } from './sandboxes.ts';
 import { streamsOf, Tasks } from './task.ts';
 
 /** Present where cgroups are of version 2 only. */
 const CGROUP_V2 = '/sys/fs/cgroup/cgroup.controllers';
-/** Reads of one stream in flight: our own agent answers them in order, a Kata agent need not. */
-const OWN_READS_IN_FLIGHT = 2;
-const KATA_READS_IN_FLIGHT = 1;
 
-export interface ShimOptions {
-  readonly identity: Identity;
-  /** Path of the socket that is served. */
-  readonly socket: string;
-  /** Directory of the program's files. */
-  readonly lib: string;
-  readonly debug: boolean;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+export interface ShimOptions extends BootOptions {
+  /** Runtime options that containerd gave on the stdin of `start`; those of Create go first. */
+  readonly startOptions?: Any | undefined;
   readonly events: EventSink;
-  readonly log: Log;
-  readonly parts: (configuration: Configuration) => Parts;
   /** Ends the process; the answer to the call that led to it is out by then. */
   readonly exit: () => void;
-  /** Where configuration.toml is looked for; tests name their own. */
-  readonly searchPath?: readonly string[];
 }
 
 export class Shim {
   readonly tasks: Tasks;
+  readonly sandboxes: Sandboxes;
   private sandbox: Sandbox | undefined;
   private booting: Claim | undefined;
   private readonly timeline = new Timeline();
 
   constructor(private readonly options: ShimOptions) {
-    this.tasks = new Tasks({
-      create: (request) => this.create(request),
+    const shared = {
       sandbox: () => this.sandbox,
-      events: options.events,
       cgroupV2: () => existsSync(CGROUP_V2),
       shutdown: () => this.shutdown(),
+    };
+    this.tasks = new Tasks({
+      ...shared,
+      create: (request) => this.create(request),
+      abandon: (id) => this.abandon(id),
+      heldBySandboxApi: () => this.sandboxes.holdsShim,
+      events: options.events,
+    });
+    this.sandboxes = new Sandboxes({
+      ...shared,
+      id: options.identity.id,
+      boot: (order) => this.boot(order),
+      abandon: () => this.abandon(options.identity.id),
+      optionsPath: () => configPathOf(options.startOptions),
     });
   }
 
@@ -67,10 +66,11 @@ export class Shim {
     if (!isAbsolute(bundle)) {
       throw new KataError('invalid_argument', `bundle ${JSON.stringify(bundle)} must be an absolute path`);
     }
-    const optionsPath = configPathOf(request.options);
+    const optionsPath = configPathOf(request.options) || configPathOf(this.options.startOptions);
     const spec = readBundle(bundle);
     const joined = this.joined(id, spec);
-    const sandbox = joined ?? (await this.boot(request, spec, optionsPath));
+    const expected = { rootfs, volumes: sharedMounts(spec.view) };
+    const sandbox = joined ?? (await this.boot({ spec: ownerSpec(spec), bundle, expected, optionsPath }));
     const container = await sandbox.create({ id, bundle, rootfs, streams: streamsOf(request), spec });
     return { sandbox, container };
   }
@@ -94,29 +94,20 @@ export class Shim {
     return sandbox;
   }
 
-  private async boot(request: task.CreateTaskRequest, spec: ContainerSpec, optionsPath: string): Promise<Sandbox> {
+  private async boot(order: SandboxOrder): Promise<Sandbox> {
     this.timeline.mark('create');
-    const { identity, log, lib, environment, searchPath } = this.options;
+    const { identity } = this.options;
     // Claimed before the first wait: of two Creates at once, one boots.
-    const claim = new Claim();
     if (this.booting) throw new KataError('already_exists', `sandbox ${identity.id} is being created already`);
+    const claim = new Claim();
     this.booting = claim;
     try {
-      const file = findFile({
-        optionsPath,
-        environmentPath: environment.KATA_CONF_FILE ?? '',
-        ...(searchPath ? { searchPath } : {}),
-      });
-      const configuration = await loadConfiguration(file, thisMachine(lib));
-      log.info('configuration', { file: file ?? 'none: defaults' });
-      if (configuration.unknown.length > 0) {
-        log.warn('configuration keys without effect', { keys: configuration.unknown.join(', ') });
-      }
-      if (claim.given) throw new KataError('cancelled', 'the shim ends');
-      const sandbox = this.newSandbox(configuration, request, spec);
+      const configuration = await configurationFor(this.options, order.optionsPath);
+      if (claim.given) throw new KataError('cancelled', 'nobody wants the sandbox any more');
+      const sandbox = newSandbox(this.options, configuration, order, this.timeline, this.tasks);
       this.sandbox = sandbox;
       try {
-        await sandbox.boot(spec);
+        await sandbox.boot();
       } catch (thrown) {
         this.sandbox = undefined;
         throw thrown;
@@ -127,29 +118,11 @@ export class Shim {
     }
   }
 
-  private newSandbox(
-    configuration: Configuration,
-    { bundle, rootfs }: task.CreateTaskRequest,
-    spec: ContainerSpec,
-  ): Sandbox {
-    const { identity, socket, log, debug, parts } = this.options;
-    return new Sandbox({
-      identity,
-      bundle,
-      rootfs,
-      socket,
-      log,
-      config: vmConfig(configuration, identity, spec, debug),
-      bootTimeoutMs: configuration.bootTimeoutMs,
-      createContainerTimeoutMs: configuration.createContainerTimeoutMs,
-      disableGuestSeccomp: configuration.disableGuestSeccomp,
-      guestHookPath: configuration.guestHookPath,
-      kernelModules: configuration.kernelModules,
-      readsInFlight: configuration.ownGuest ? OWN_READS_IN_FLIGHT : KATA_READS_IN_FLIGHT,
-      parts: parts(configuration),
-      timeline: this.timeline,
-      observer: this.tasks,
-    });
+  /** Nobody waits for a container, or sandbox, that is being created: a boot for it need not go on. */
+  private abandon(id: string): void {
+    if (!this.booting || id !== this.options.identity.id) return;
+    this.booting.given = true;
+    void this.stop('nobody waits for it any more');
   }
 
   private async shutdown(): Promise<void> {
@@ -163,25 +136,4 @@ export class Shim {
 class Claim {
   /** Given up: nobody wants the sandbox any more. */
   given = false;
-}
-
-function vmConfig(configuration: Configuration, identity: Identity, spec: ContainerSpec, debug: boolean): VmConfig {
-  const size = sizeOf(spec.view, configuration);
-  return {
-    sandboxId: identity.id,
-    directory: identity.directory,
-    qemuPath: configuration.qemuPath,
-    machineType: configuration.machineType,
-    machineAccelerators: configuration.machineAccelerators,
-    cpuFeatures: configuration.cpuFeatures,
-    kernel: configuration.kernel,
-    initrd: configuration.initrd,
-    image: configuration.image,
-    kernelParams: configuration.kernelParams,
-    vcpus: size.vcpus,
-    maxVcpus: configuration.maxVcpus,
-    memoryMib: size.memoryMib,
-    seccompSandbox: configuration.seccompSandbox,
-    debug: debug || configuration.debug,
-  };
 }

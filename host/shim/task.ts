@@ -30,6 +30,10 @@ const STATUS: Readonly<Record<ProcessState, number>> = {
 export interface TaskOptions {
   /** Creates the container, and its sandbox if it is the first. */
   readonly create: (request: task.CreateTaskRequest) => Promise<{ sandbox: Sandbox; container: Container }>;
+  /** Told that nobody waits any more for a container being created. */
+  readonly abandon: (id: string) => void;
+  /** Whether the shim serves a pod of the Sandbox API, which ends by that API only. */
+  readonly heldBySandboxApi: () => boolean;
   /** The sandbox, once there is one. */
   readonly sandbox: () => Sandbox | undefined;
   readonly events: EventSink;
@@ -42,12 +46,12 @@ export interface TaskOptions {
 /** Handlers of containerd.task.v2.Task; those of v3 are the same, field by field. */
 export class Tasks implements Observer {
   /** Being created, by id. */
-  private readonly pending = new Map<string, Promise<unknown>>();
+  private readonly pending = new Map<string, Creation>();
 
   constructor(private readonly options: TaskOptions) {}
 
   readonly handlers: Handlers<typeof TaskService> = {
-    Create: (request) => this.create(request),
+    Create: (request, call) => this.create(request, call),
     Start: (request) => this.start(request),
     State: (request) => this.state(request),
     Delete: (request) => this.delete(request),
@@ -82,7 +86,7 @@ export class Tasks implements Observer {
     this.options.events.publish('TaskOOM', { container_id: containerId });
   }
 
-  private async create(request: task.CreateTaskRequest): Promise<task.CreateTaskResponse> {
+  private async create(request: task.CreateTaskRequest, call: CallContext): Promise<task.CreateTaskResponse> {
     checkIdentifier('container id', request.id);
     if (request.checkpoint) {
       throw new KataError(
@@ -96,10 +100,17 @@ export class Tasks implements Observer {
         `container ${request.id} exists already; delete it first, or choose another id`,
       );
     }
-    const creation = this.options.create(request);
+    const creation = new Creation(() => this.options.abandon(request.id));
     this.pending.set(request.id, creation);
+    const abandon = (): void => creation.abandon();
+    call.signal.addEventListener('abort', abandon, { once: true });
+    if (call.signal.aborted) abandon();
     try {
-      const { sandbox } = await creation;
+      const { sandbox, container } = await this.options.create(request);
+      if (creation.abandoned) {
+        await sandbox.delete(container);
+        throw new KataError('cancelled', `container ${request.id} was given up while it was being created`);
+      }
       this.options.events.publish('TaskCreate', {
         container_id: request.id,
         bundle: request.bundle,
@@ -110,7 +121,9 @@ export class Tasks implements Observer {
       });
       return { pid: sandbox.pid };
     } finally {
+      call.signal.removeEventListener('abort', abandon);
       this.pending.delete(request.id);
+      creation.settle();
     }
   }
 
@@ -151,6 +164,7 @@ export class Tasks implements Observer {
   }
 
   private async delete({ id, exec_id }: task.DeleteRequest): Promise<task.DeleteResponse> {
+    await this.giveUp(id);
     const { sandbox, container } = this.find(id);
     const { pid } = sandbox;
     if (exec_id !== '') return exitOf(pid, await sandbox.deleteExec(container, exec_id));
@@ -237,8 +251,17 @@ export class Tasks implements Observer {
   private async shutdown({ now }: task.ShutdownRequest): Promise<Record<string, never>> {
     // One whose Create has not been answered is nobody's: it must not keep the shim alive.
     const ids = [...(this.options.sandbox()?.containers.keys() ?? [])];
+    if (this.options.heldBySandboxApi()) return {};
     if (now || ids.every((id) => this.pending.has(id))) await this.options.shutdown();
     return {};
+  }
+
+  /** Who deletes what is still being created does not want it any more. Resolves when nothing of it is left. */
+  private async giveUp(id: string): Promise<void> {
+    const creation = this.pending.get(id);
+    if (!creation) return;
+    creation.abandon();
+    await creation.settled;
   }
 
   private find(id: string): { sandbox: Sandbox; container: Container } {
@@ -252,6 +275,27 @@ export class Tasks implements Observer {
 
   private pid(): number {
     return this.options.sandbox()?.pid ?? 0;
+  }
+}
+
+/** A Create that is under way. */
+class Creation {
+  /** Nobody waits for it any more. */
+  abandoned = false;
+  /** Settles (never rejects) when it has succeeded, or failed and been undone. */
+  readonly settled: Promise<void>;
+  settle: () => void = () => {};
+
+  constructor(private readonly tell: () => void) {
+    this.settled = new Promise((resolve) => {
+      this.settle = resolve;
+    });
+  }
+
+  abandon(): void {
+    if (this.abandoned) return;
+    this.abandoned = true;
+    this.tell();
   }
 }
 
@@ -277,7 +321,7 @@ function payloadOf(any: Any | undefined, type: string, what: string): Uint8Array
 }
 
 /** The caller that gave up gets no answer; what it waited for goes on. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(new KataError('cancelled', 'the caller gave up'));
     if (signal.aborted) return abort();

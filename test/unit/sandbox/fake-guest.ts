@@ -3,15 +3,18 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AgentTransport } from '../../../host/agent/transport.ts';
+import type { AgentTransport, DeviceArguments } from '../../../host/agent/transport.ts';
 import { KataError } from '../../../host/error.ts';
 import type { Hypervisor, VmExit } from '../../../host/hypervisor/hypervisor.ts';
+import { podNamespace } from '../../../host/network/namespace.ts';
+import type { GuestNetwork, Network, NetworkTraces } from '../../../host/network/network.ts';
 import { AgentServiceService, AgentServiceServiceName } from '../../../host/proto/messages/agent.ts';
 import { HealthService, HealthServiceName } from '../../../host/proto/messages/health.ts';
-import type { Process } from '../../../host/proto/messages/oci.ts';
+import type { Process, Mount as SpecMount } from '../../../host/proto/messages/oci.ts';
+import type { HostCgroup, HostLimits } from '../../../host/resources/host-cgroup.ts';
 import type { Log } from '../../../host/sandbox/log.ts';
 import type { Parts } from '../../../host/sandbox/parts.ts';
-import type { RootfsShare } from '../../../host/storage/share.ts';
+import type { GuestVolume, RootfsShare } from '../../../host/storage/share.ts';
 import { TtrpcClient } from '../../../host/ttrpc/client.ts';
 import { TtrpcServer } from '../../../host/ttrpc/server.ts';
 import { service } from '../../../host/ttrpc/types.ts';
@@ -91,9 +94,17 @@ export class FakeGuest {
   readonly silent = new Set<string>();
   readonly hypervisor = new FakeHypervisor();
   readonly share = new FakeShare();
+  /** What the pod's network namespace holds: NICs of the guest by name. */
+  readonly nics: string[] = [];
+  network: FakeNetwork | undefined;
+  readonly cgroup = new FakeCgroup();
+  /** What calls brought, by method. */
+  readonly requests: { readonly method: string; readonly request: unknown }[] = [];
   private readonly path = join(this.directory, 'agent.sock');
   private readonly server: TtrpcServer;
   private listener: Server | undefined;
+  private readonly ooms: string[] = [];
+  private oomWaiter: ((containerId: string) => void) | undefined;
 
   constructor() {
     this.server = new TtrpcServer([
@@ -132,6 +143,16 @@ export class FakeGuest {
       hypervisor: () => this.hypervisor,
       transport: () => transport,
       share: () => this.share,
+      namespace: (entries, directory) => {
+        // Recorded paths do not exist here.
+        const path = entries.find(({ type }) => type === 'network')?.path;
+        return path ? { path, own: false } : podNamespace(entries, directory);
+      },
+      network: ({ path, own }) => {
+        this.network = new FakeNetwork(path, own, this.nics);
+        return this.network;
+      },
+      cgroup: () => this.cgroup,
       client: (socket) => new TtrpcClient(socket),
     };
   }
@@ -155,6 +176,14 @@ export class FakeGuest {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
+  /** A container runs out of memory. */
+  outOfMemory(containerId: string): void {
+    const { oomWaiter } = this;
+    this.oomWaiter = undefined;
+    if (oomWaiter) oomWaiter(containerId);
+    else this.ooms.push(containerId);
+  }
+
   private async called(method: string): Promise<void> {
     this.calls.push(method);
     const failure = this.failures.get(method);
@@ -166,11 +195,22 @@ export class FakeGuest {
     const done =
       <T>(method: string, act: (request: T) => void = () => {}) =>
       async (request: T): Promise<Record<string, never>> => {
+        this.requests.push({ method, request });
         await this.called(method);
         act(request);
         return {};
       };
     return {
+      UpdateInterface: done('UpdateInterface'),
+      UpdateRoutes: done('UpdateRoutes'),
+      AddARPNeighbors: done('AddARPNeighbors'),
+      GetOOMEvent: async () => {
+        const event = this.ooms.shift();
+        if (event !== undefined) return { container_id: event };
+        return new Promise<{ container_id: string }>((resolve) => {
+          this.oomWaiter = (container_id) => resolve({ container_id });
+        });
+      },
       CreateSandbox: done('CreateSandbox'),
       DestroySandbox: done('DestroySandbox'),
       SetGuestDateTime: done('SetGuestDateTime'),
@@ -236,10 +276,18 @@ export class FakeHypervisor implements Hypervisor {
     });
   }
 
-  async start(): Promise<void> {
+  /** Runs between the VMM's spawn and its first answer. */
+  beforeAnswer: () => Promise<void> = () => Promise.resolve();
+
+  async start(_devices: DeviceArguments, spawned: () => void = () => {}): Promise<void> {
     if (this.failure) throw this.failure;
     // A pid that exists, and that nobody may end.
     this.pid = process.pid;
+    spawned();
+    await this.beforeAnswer();
+  }
+  async plugNic(): Promise<string> {
+    return '04/00';
   }
   end(exit: VmExit): void {
     this.settle(exit);
@@ -262,6 +310,10 @@ export class FakeHypervisor implements Hypervisor {
 
 export class FakeShare implements RootfsShare {
   readonly roots = new Set<string>();
+  /** As `<container> <source>`. */
+  volumes: string[] = [];
+  /** By source. */
+  readonly volumeFailures = new Map<string, KataError>();
   failure: KataError | undefined;
   closed = 0;
 
@@ -274,11 +326,68 @@ export class FakeShare implements RootfsShare {
     this.roots.add(id);
     return { path: `/run/kata-containers/shared/containers/${id}/rootfs`, storages: [] };
   }
+  async addVolume(id: string, mount: SpecMount): Promise<GuestVolume> {
+    const failure = this.volumeFailures.get(mount.source);
+    if (failure) throw failure;
+    this.volumes.push(`${id} ${mount.source}`);
+    const source = `/run/kata-containers/shared/containers/${id}-${this.volumes.length}`;
+    return { mount: { ...mount, source }, storages: [] };
+  }
   async removeRootfs(id: string): Promise<void> {
     this.roots.delete(id);
+    this.volumes = this.volumes.filter((line) => !line.startsWith(`${id} `));
   }
   async close(): Promise<void> {
     this.closed++;
+  }
+}
+
+/** A network whose namespace holds what the test says. */
+export class FakeNetwork implements Network {
+  prepared = 0;
+  closed = 0;
+  private readonly plugged = new Set<string>();
+
+  constructor(
+    readonly namespace: string,
+    private readonly own: boolean,
+    private readonly nics: readonly string[],
+  ) {}
+
+  get traces(): NetworkTraces {
+    return { namespace: this.namespace, ownNamespace: this.own, devices: [...this.plugged] };
+  }
+  async prepare(): Promise<void> {
+    this.prepared++;
+    for (const nic of this.nics) this.plugged.add(nic);
+  }
+  async attach(): Promise<GuestNetwork | undefined> {
+    if (this.plugged.size === 0) return undefined;
+    const interfaces = [...this.plugged].map((name) => ({ name, device: name }));
+    return { interfaces, routes: [{ gateway: '10.0.0.1' }], neighbors: [{ lladdr: '02:00:00:00:00:01' }] };
+  }
+  async close(): Promise<void> {
+    this.closed++;
+  }
+}
+
+export class FakeCgroup implements HostCgroup {
+  readonly calls: string[] = [];
+  readonly traces = ['/sys/fs/cgroup/fake'];
+  failure: KataError | undefined;
+
+  async prepare(): Promise<void> {
+    this.calls.push('prepare');
+    if (this.failure) throw this.failure;
+  }
+  async placeVmm(pid: number): Promise<void> {
+    this.calls.push(`place ${pid}`);
+  }
+  async update({ cpus, memoryBytes }: HostLimits): Promise<void> {
+    this.calls.push(`update ${cpus} ${memoryBytes}`);
+  }
+  async remove(): Promise<void> {
+    this.calls.push('remove');
   }
 }
 

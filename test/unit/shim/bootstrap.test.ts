@@ -14,7 +14,12 @@ const test = suite('bootstrap');
 test('containerd 2.3: the answer is JSON, and its socket directory is taken', () => {
   const params = { instance_id: 'x', namespace: 'ns', socket_dir: '/run/elsewhere', containerd_ttrpc_address: '/t' };
   const bootstrap = readBootstrap(encode(BootstrapParams, params), 'ns', 'x');
-  assert.equal(bootstrap, { params: true, socketDirectory: '/run/elsewhere', ttrpcAddress: '/t' });
+  assert.equal(bootstrap, {
+    params: true,
+    socketDirectory: '/run/elsewhere',
+    ttrpcAddress: '/t',
+    options: undefined,
+  });
   assert.equal(JSON.parse(answer(bootstrap, 'unix:///s')), { version: 3, address: 'unix:///s', protocol: 'ttrpc' });
 });
 
@@ -30,6 +35,18 @@ test("older containerd: the options' Any decodes as parameters too, and is none"
   }
   const other = encode(BootstrapParams, { instance_id: 'y', namespace: 'ns' });
   assert.is(readBootstrap(other, 'ns', 'x').params, false);
+});
+
+test("the handler's options are taken in either form, and nothing else is", () => {
+  const options = { type_url: 'runtimeoptions.v1.Options', value: encode(Options, { config_path: '/etc/x' }) };
+  const other = { type_url: 'some.Feature', value: new Uint8Array(0) };
+  const params = { instance_id: 'x', namespace: 'ns', extensions: [{ value: other }, { value: options }] };
+  for (const stdin of [encode(BootstrapParams, params), encode(Any, options)]) {
+    const found = readBootstrap(stdin, 'ns', 'x').options;
+    assert.is(found?.type_url, options.type_url);
+    assert.equal([...(found?.value ?? [])], [...options.value]);
+  }
+  assert.is(readBootstrap(encode(Any, other), 'ns', 'x').options, undefined);
 });
 
 test('stdin is read to its end or its limit, and a device not at all', () => {

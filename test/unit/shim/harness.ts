@@ -15,6 +15,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Init } from '../../../host/proto/codec.ts';
+import { SandboxService, SandboxServiceName } from '../../../host/proto/messages/sandbox.ts';
 import { TaskService, TaskServiceName } from '../../../host/proto/messages/task_v2.ts';
 import { identify } from '../../../host/sandbox/identity.ts';
 import type { EventSink } from '../../../host/shim/events.ts';
@@ -27,6 +28,14 @@ import { FakeGuest, KeptLog } from '../sandbox/fake-guest.ts';
 type Methods = typeof TaskService;
 type Request<K extends keyof Methods> = Methods[K] extends Method<infer Req, unknown> ? Init<Req> : never;
 type Response<K extends keyof Methods> = Methods[K] extends Method<never, infer Res> | Method<infer _, infer Res>
+  ? Res
+  : never;
+
+type PodMethods = typeof SandboxService;
+type PodRequest<K extends keyof PodMethods> = PodMethods[K] extends Method<infer Req, unknown> ? Init<Req> : never;
+type PodResponse<K extends keyof PodMethods> = PodMethods[K] extends
+  | Method<never, infer Res>
+  | Method<infer _, infer Res>
   ? Res
   : never;
 
@@ -76,7 +85,10 @@ export class Harness {
       },
       searchPath: [join(this.directory, 'configuration.toml')],
     });
-    this.server = new TtrpcServer([service(TaskServiceName, TaskService, shim.tasks.handlers)]);
+    this.server = new TtrpcServer([
+      service(TaskServiceName, TaskService, shim.tasks.handlers),
+      service(SandboxServiceName, SandboxService, shim.sandboxes.handlers),
+    ]);
     const listener = createServer();
     await new Promise<void>((resolve) => listener.listen(join(this.directory, 'shim.sock'), resolve));
     this.server.adopt(listener);
@@ -89,6 +101,17 @@ export class Harness {
     return this.client.call(TaskServiceName, method, types, request as never, options);
   }
 
+  /** A call to the Sandbox service. */
+  pod<K extends keyof typeof SandboxService & string>(
+    method: K,
+    request: PodRequest<K>,
+    options?: CallOptions,
+  ): Promise<PodResponse<K>> {
+    if (!this.client) throw new Error('not started');
+    const types = SandboxService[method] as unknown as Method<PodRequest<K>, PodResponse<K>>;
+    return this.client.call(SandboxServiceName, method, types, request as never, options);
+  }
+
   /** Writes a bundle whose process is `args`. */
   bundle(id: string, args: readonly string[], more: Record<string, unknown> = {}): string {
     const path = join(this.directory, 'bundles', id);
@@ -97,6 +120,7 @@ export class Harness {
       ociVersion: '1.0.2',
       process: { args, cwd: '/', user: { uid: 0, gid: 0 } },
       root: { path: 'rootfs' },
+      linux: { namespaces: [{ type: 'network' }] },
       ...more,
     };
     writeFileSync(join(path, 'config.json'), JSON.stringify(spec));

@@ -4,11 +4,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CALL_TIMEOUT_MS } from '../../../host/agent/client.ts';
 import { KataError } from '../../../host/error.ts';
+import type { CreateContainerRequest } from '../../../host/proto/messages/agent.ts';
 import { Fifo, failure, Harness, writeAndClose } from './harness.ts';
 
 const test = suite<{ shim: Harness }>('Task service');
 const PROCESS = 'types.containerd.io/opencontainers/runtime-spec/1/Process';
 const RESOURCES = 'types.containerd.io/opencontainers/runtime-spec/1/LinuxResources';
+const OWN_NETWORK = { linux: { namespaces: [{ type: 'network' }] } };
 const CREATED = 1;
 const RUNNING = 2;
 const STOPPED = 3;
@@ -291,16 +293,26 @@ test('bad bundles and options are told, and leave nothing', async ({ shim }) => 
   assert.equal(shim.names(), []);
 });
 
-test('mounts of the host: what every pod gets is left out, a volume is refused by its name', async ({ shim }) => {
-  const bind = (destination: string) => ({ destination, type: 'bind', source: '/srv/data', options: ['rbind'] });
-  const refused = await failure(shim.create('c1', ['true'], { spec: { mounts: [bind('/data')] } }));
-  assert.is(refused.code, 'unimplemented');
-  assert.match(refused.message, /\/srv\/data cannot be mounted at \/data/);
+test('files of the host reach the guest as volumes, and one that cannot leaves nothing', async ({ shim }) => {
+  const bind = (source: string, destination: string) => ({ destination, type: 'bind', source, options: ['rbind'] });
+  const mounts = [bind('/srv/data', '/data'), bind('/srv/gone', '/gone')];
+  shim.guest.share.volumeFailures.set('/srv/gone', new KataError('not_found', '/srv/gone: no such directory'));
+  const refused = await failure(shim.create('c1', ['true'], { spec: { mounts, ...OWN_NETWORK } }));
+  assert.equal([refused.code, refused.message], ['not_found', '/srv/gone: no such directory']);
+  assert.equal(shim.guest.share.volumes, []);
+  assert.not.ok(shim.guest.calls.includes('CreateContainer'));
   assert.not.ok(existsSync(shim.runtimeDirectory));
+
   const other = await Harness.start();
-  await other.create('c1', ['true'], { spec: { mounts: [bind('/etc/hosts')] } });
-  assert.ok(other.log.lines.some((line) => line.includes('left out of the container') && line.includes('/etc/hosts')));
-  await other.close();
+  try {
+    await other.create('c1', ['true'], { spec: { mounts: mounts.slice(0, 1), ...OWN_NETWORK } });
+    const { request } = other.guest.requests.find(({ method }) => method === 'CreateContainer') ?? {};
+    const sent = (request as CreateContainerRequest).OCI?.Mounts.map(({ source }) => source);
+    assert.equal(sent, ['/run/kata-containers/shared/containers/c1-1']);
+    assert.equal(other.guest.share.volumes, ['c1 /srv/data']);
+  } finally {
+    await other.close();
+  }
 });
 
 test('a failing rootfs undoes the VM', async ({ shim }) => {

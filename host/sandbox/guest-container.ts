@@ -1,0 +1,72 @@
+/** Puts a container into the guest: its files, its spec, and the whole way back. */
+import { reasonOf } from '../error.ts';
+import { rewriteSpec, sharedMounts } from '../oci/rewrite.ts';
+import { addVolumes } from '../storage/volumes.ts';
+import type { Container } from './container.ts';
+import { isGone } from './kill.ts';
+import type { Log } from './log.ts';
+import type { PodFiles } from './pod-files.ts';
+import type { ContainerSpec } from './spec.ts';
+import type { Vm } from './vm.ts';
+
+export interface GuestContainerOptions {
+  readonly vm: Vm;
+  readonly log: Log;
+  readonly createContainerTimeoutMs: number;
+  readonly disableGuestSeccomp: boolean;
+  /** Size of the sandbox's /dev/shm, bytes; 0: it has none. */
+  readonly shmBytes: number;
+  /** undefined: containerd has made the files that every container of a pod gets. */
+  readonly podFiles: PodFiles | undefined;
+}
+
+/** @throws KataError what fails; `removeFromVm` undoes what was done until then */
+export async function createInGuest(
+  { vm, log, podFiles, ...options }: GuestContainerOptions,
+  container: Container,
+  spec: ContainerSpec,
+): Promise<void> {
+  const { id, bundle } = container;
+  container.hasFiles = true;
+  const rootfs = await vm.share.addRootfs(id, container.rootfs, spec.rootPath);
+  const share: Pick<Vm['share'], 'addVolume'> = {
+    addVolume: (owner, mount) => vm.share.addVolume(owner, podFiles?.locate(mount) ?? mount),
+  };
+  const volumes = await addVolumes(share, id, sharedMounts(spec.view));
+  container.hasDisks = [...rootfs.storages, ...volumes.storages].some(({ driver }) => driver !== 'virtio-fs');
+  const guest = rewriteSpec(spec.encoded, spec.view, {
+    rootPath: rootfs.path,
+    bundle,
+    disableGuestSeccomp: options.disableGuestSeccomp,
+    shmBytes: options.shmBytes,
+    mounts: volumes.mounts,
+  });
+  for (const line of [...guest.omitted, ...volumes.warnings]) {
+    log.warn('the container may miss something', { container: id, what: line });
+  }
+  container.inGuest = true;
+  await vm.agent.createContainer(
+    {
+      container_id: id,
+      exec_id: id,
+      storages: [...rootfs.storages, ...volumes.storages],
+      devices: [...volumes.devices],
+      OCI: guest.spec,
+      sandbox_pidns: guest.sandboxPidns,
+    },
+    options.createContainerTimeoutMs,
+  );
+}
+
+/** Undoes `createInGuest`, however far it came. Idempotent; works with a dead VM. */
+export async function removeFromVm(vm: Vm, container: Container, log: Log): Promise<void> {
+  const agent = vm.liveAgent;
+  if (container.inGuest && agent && !container.ownsSandbox) {
+    await agent.removeContainer(container.id).catch((thrown) => {
+      if (!isGone(thrown)) log.warn('the guest did not remove a container', { error: reasonOf(thrown) });
+    });
+  }
+  container.inGuest = false;
+  if (container.hasFiles) await vm.share.removeRootfs(container.id);
+  container.hasFiles = false;
+}
