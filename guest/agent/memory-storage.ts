@@ -64,7 +64,7 @@ function sized({ sys, options: { procRoot } }: Guest, options: readonly string[]
 }
 
 /** Takes `fsgid=N` out of the options. */
-function groupOf(options: readonly string[]): { group: number | undefined; rest: string[] } {
+export function groupOf(options: readonly string[]): { group: number | undefined; rest: string[] } {
   const all = options.flatMap((each) => each.split(','));
   const found = all.find((option) => /^fsgid=[0-9]+$/.test(option));
   return {
@@ -73,7 +73,8 @@ function groupOf(options: readonly string[]): { group: number | undefined; rest:
   };
 }
 
-function setGroup(guest: Guest, path: string, group: number): void {
+/** A directory and all that is made in it belong to the group. */
+export function setGroup(guest: Guest, path: string, group: number): void {
   guest.sys.lchown(path, -1, group);
   guest.sys.chmod(path, (guest.sys.stat(path).mode & 0o7777) | SETGID);
 }

@@ -1,10 +1,11 @@
 /** What the host gives a sandbox or container to mount: by driver, counted by mount point. */
 import type { FSGroup, Storage } from '../../host/proto/messages/agent.ts';
 import { FSGroupChangePolicy } from '../../host/proto/messages/types.ts';
+import { beneath } from './beneath.ts';
 import { blockDevice } from './block-device.ts';
 import { AgentError, errnoOf, reasonOf } from './error.ts';
-import { attempt, list, mkdirs } from './files.ts';
-import { ephemeral, local } from './memory-storage.ts';
+import { attempt, exists, list, mkdirs } from './files.ts';
+import { ephemeral, groupOf, local, setGroup } from './memory-storage.ts';
 import { checkPath, mountAt, unmount } from './mount.ts';
 import { type Guest, programPath } from './options.ts';
 import { watched } from './watched.ts';
@@ -21,6 +22,8 @@ const DIRECTORY_MODE = 0o755;
 const CREATE_DIRECTORY = 'io.katacontainers.volume.overlayfs.create_directory=';
 const OVERLAY_RW = 'io.katacontainers.fs-opt.overlay-rw';
 const CREATE_FILESYSTEM = 'create_filesystem';
+/** Our own host's: the source is a directory below this one. */
+const MAKE_BENEATH = 'io.katacontainers.edge.make_beneath=';
 
 interface Entry {
   users: number;
@@ -182,8 +185,33 @@ function overlay(guest: Guest, storage: Storage, target: string): boolean {
 
 function bind(guest: Guest, storage: Storage, target: string): boolean {
   const source = checkPath(storage.source, 'source');
+  const beneathOption = storage.driver_options.find((option) => option.startsWith(MAKE_BENEATH));
+  if (beneathOption !== undefined) return bindBeneath(guest, storage, beneathOption.slice(MAKE_BENEATH.length), target);
   const options = storage.options.some((option) => option === 'bind' || option === 'rbind') ? [] : ['rbind'];
   mountAt(guest.sys, source, target, 'bind', [...options, ...storage.options]);
+  return true;
+}
+
+/** Binds a directory of a volume, made where it is missing. Containers own what is in there: a link of theirs is an error. */
+function bindBeneath(guest: Guest, { source, options }: Storage, root: string, target: string): boolean {
+  const { sys } = guest;
+  if (!source.startsWith(`${checkPath(root, 'root')}/`)) {
+    throw new AgentError('invalid_argument', `source ${JSON.stringify(source)} is not below ${root}`);
+  }
+  const { group, rest } = groupOf(options);
+  const mode = rest.find((option) => option.startsWith('mode='));
+  const permissions = mode ? Number.parseInt(mode.slice('mode='.length), 8) : DIRECTORY_MODE;
+  beneath(sys, root, source.slice(root.length), DIRECTORY_MODE, (parent, name) => {
+    const existed = exists(sys, parent.path(name));
+    const directory = parent.child(name, existed ? undefined : permissions);
+    try {
+      const path = `/proc/self/fd/${directory.fd}`;
+      if (!existed && group !== undefined) setGroup(guest, `${path}/.`, group);
+      mountAt(sys, path, target, 'bind', ['bind']);
+    } finally {
+      directory.close();
+    }
+  });
   return true;
 }
 

@@ -1,21 +1,29 @@
 /** What lives in the guest's memory instead of the share: Kubernetes' emptyDirs of medium Memory, and the pod's /dev/shm. */
+import { createHash } from 'node:crypto';
 import { statfsSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { KataError } from '../error.ts';
 import { DEFAULT_SHM_BYTES, GUEST_SHM } from '../oci/rules.ts';
 import { decode, type Init } from '../proto/codec.ts';
 import type { Storage } from '../proto/messages/agent.ts';
 import { type Mount, Spec } from '../proto/messages/oci.ts';
+import { mountsBelow } from './mountinfo.ts';
 import type { GuestVolume } from './share.ts';
-import type { VolumeSource } from './volume-source.ts';
+import { VolumeSource } from './volume-source.ts';
 
 /** Where the guest mounts them, by the volume's name; fixed by the agent protocol. */
 const GUEST_EPHEMERAL = '/run/kata-containers/sandbox/ephemeral';
 /** Where the guest keeps those that are directories of its own. */
 const GUEST_LOCAL = '/run/kata-containers/sandbox/local';
+/** Where the guest binds directories that subPaths name. */
+const GUEST_SUB_PATHS = '/run/kata-containers/sandbox/subpaths';
+/** Option of our own agent's `bind`: the source is a directory to be made, with no link on its way from this one. */
+const MAKE_BENEATH = 'io.katacontainers.edge.make_beneath';
 /** kubelet's directory of a pod's emptyDirs. */
 const EMPTY_DIR = 'kubernetes.io~empty-dir';
+/** Where it binds subPaths: `<pod>/volume-subpaths/<volume>/<container>/<number>`. */
+const SUB_PATH = /^(.*)\/volume-subpaths\/([^/]+)\/[^/]+\/[^/]+$/;
 
 // Of statfs(2).
 const TMPFS_MAGIC = 0x01021994;
@@ -37,8 +45,8 @@ export function isEmptyDir({ source }: Pick<Mount, 'source'>): boolean {
 }
 
 /**
- * An emptyDir of medium Memory or HugePages, as one mount of the guest's own for all containers of the pod, of the host's
- * size, mode and group. It outlives its containers: init containers leave things in it.
+ * An emptyDir of medium Memory or HugePages, or a subPath of one, as one mount of the guest's own for all containers of the
+ * pod, of the host's size, mode and group. It outlives its containers: init containers leave things in it.
  * @param source `mount`'s, opened
  * @param spec encoded grpc.Spec of the container, which tells the size of huge pages
  * @returns undefined for every other volume
@@ -49,20 +57,12 @@ export async function memoryEmptyDir(
   source: VolumeSource,
   spec?: Uint8Array,
 ): Promise<GuestVolume | undefined> {
-  if (!isEmptyDir(mount) || source.kind !== 'directory') return undefined;
-  const { type, bsize, blocks } = await statfs(source.path);
-  const huge = type === HUGETLBFS_MAGIC;
-  if (!huge && type !== TMPFS_MAGIC) return undefined;
-  // kubelet's directory may itself lie in a tmpfs: then only what is mounted is of medium Memory.
-  if (statSync(dirname(mount.source), { throwIfNoEntry: false })?.dev === source.stat.dev) return undefined;
-  const mountPoint = `${GUEST_EPHEMERAL}/${basename(mount.source)}`;
-  const storage: Init<Storage> = huge
-    ? { source: 'nodev', fstype: 'hugetlbfs', options: [hugePages(mount, bsize, bsize * blocks, spec)] }
-    : { source: 'tmpfs', fstype: 'tmpfs', options: tmpfsOptions(source, bsize * blocks) };
-  return {
-    mount: { ...mount, source: mountPoint },
-    storages: [{ ...storage, driver: 'ephemeral', mount_point: mountPoint, shared: true }],
-  };
+  if (source.kind !== 'directory') return undefined;
+  if (isEmptyDir(mount)) {
+    const storage = await memoryStorage(mount, source, spec);
+    return storage && { mount: { ...mount, source: storage.mount_point }, storages: [storage] };
+  }
+  return memorySubPath(mount, source, spec);
 }
 
 /** An emptyDir of the default medium as a directory of the guest's own: its root file system is memory, or the image's disk. */
@@ -86,6 +86,56 @@ export function sandboxShm(mounts: readonly Mount[]): SandboxShm {
     bytes,
     storage: { driver: 'ephemeral', source: 'shm', fstype: 'tmpfs', options, mount_point: GUEST_SHM, shared: true },
   };
+}
+
+async function memoryStorage(
+  mount: Mount,
+  source: VolumeSource,
+  spec: Uint8Array | undefined,
+): Promise<(Init<Storage> & { mount_point: string }) | undefined> {
+  const { type, bsize, blocks } = await statfs(source.path);
+  const huge = type === HUGETLBFS_MAGIC;
+  if (!huge && type !== TMPFS_MAGIC) return undefined;
+  // kubelet's directory may itself lie in a tmpfs: then only what is mounted is of medium Memory.
+  if (statSync(dirname(mount.source), { throwIfNoEntry: false })?.dev === source.stat.dev) return undefined;
+  const storage: Init<Storage> = huge
+    ? { source: 'nodev', fstype: 'hugetlbfs', options: [hugePages(mount, bsize, bsize * blocks, spec)] }
+    : { source: 'tmpfs', fstype: 'tmpfs', options: tmpfsOptions(source, bsize * blocks) };
+  const mountPoint = `${GUEST_EPHEMERAL}/${basename(mount.source)}`;
+  return { ...storage, driver: 'ephemeral', mount_point: mountPoint, shared: true };
+}
+
+/**
+ * kubelet binds a subPath on the host, where the volume is empty: the guest makes the same directory in its own, in which the
+ * other containers of the pod find it.
+ */
+async function memorySubPath(mount: Mount, source: VolumeSource, spec?: Uint8Array): Promise<GuestVolume | undefined> {
+  const [, pod, name] = SUB_PATH.exec(mount.source) ?? [];
+  if (pod === undefined || name === undefined) return undefined;
+  const whole = { ...mount, source: join(pod, 'volumes', EMPTY_DIR, name) };
+  if (statSync(whole.source, { throwIfNoEntry: false })?.dev !== source.stat.dev) return undefined;
+  const { realPath } = source;
+  const below = mountsBelow(realPath).findLast(({ point }) => point === realPath)?.root;
+  if (below === undefined) return undefined;
+  const volume = await VolumeSource.open(name, whole);
+  try {
+    const storage = await memoryStorage(whole, volume, spec);
+    if (!storage) return undefined;
+    const name = createHash('sha256').update(`${storage.mount_point}\0${below}`).digest('base64url');
+    const place = `${GUEST_SUB_PATHS}/${name}`;
+    const directory: Init<Storage> = {
+      driver: 'bind',
+      // The containers own what is in the volume: the agent makes the directory and binds it without following their links.
+      driver_options: [`${MAKE_BENEATH}=${storage.mount_point}`],
+      source: join(storage.mount_point, below),
+      fstype: 'bind',
+      options: ['bind', modeOf(source), ...groupOf(source)],
+      mount_point: place,
+    };
+    return { mount: { ...mount, source: place }, storages: [storage, directory] };
+  } finally {
+    await volume.close();
+  }
 }
 
 /** 0: it does not tell. */

@@ -18,7 +18,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { VirtioSerialTransport } from '../../host/agent/virtio-serial.ts';
 import { Qemu } from '../../host/hypervisor/qemu/qemu.ts';
-import { native } from '../../host/native.ts';
+import { MS, native } from '../../host/native.ts';
 import { GUEST_SHM } from '../../host/oci/rules.ts';
 import type { Init } from '../../host/proto/codec.ts';
 import { AgentServiceService as methods } from '../../host/proto/messages/agent.ts';
@@ -241,6 +241,27 @@ volumes('an emptyDir of medium Memory has its size, and outlives its containers'
     assert.is(await output([{ destination: '/other', source }], 'cat /other/kept'), 'kept');
     assert.equal(readdirSync(source), []);
   } finally {
+    unmount(source);
+  }
+});
+
+volumes('a subPath of it is seen by those who have the whole', async () => {
+  const kubelet = join(directory, 'kubelet');
+  const source = join(kubelet, 'volumes/kubernetes.io~empty-dir/parts');
+  const part = join(kubelet, 'volume-subpaths/parts/main/0');
+  for (const path of [source, part]) mkdirSync(path, { recursive: true });
+  native().mount('tmpfs', source, 'tmpfs', 0, 'size=4m,mode=0777', '');
+  mkdirSync(join(source, 'a/b'), { recursive: true });
+  native().mount(join(source, 'a/b'), part, '', MS.BIND, '', '');
+  try {
+    assert.is(await output([{ destination: '/part', source: part }], 'echo x > /part/file; ls /part'), 'file');
+    assert.is(await output([{ destination: '/whole', source }], 'cat /whole/a/b/file'), 'x');
+    const linking = 'rm -r /whole/a/b; ln -s / /whole/a/b';
+    await output([{ destination: '/whole', source }], linking);
+    const refused = await output([{ destination: '/part', source: part }], 'ls /part').catch(String);
+    assert.match(refused, /"b" is no directory; links are not followed/);
+  } finally {
+    unmount(part);
     unmount(source);
   }
 });

@@ -158,6 +158,34 @@ suiteOf('a read-only bind mount is two steps; a file is bound on a file', async 
   assert.ok(fs.statSync(`${directory}/to/file`).isFile());
 });
 
+suiteOf('a directory of a volume is made and bound, but not through links', async ({ storages, sys, directory }) => {
+  const volume = `${directory}/volume`;
+  const make = (source: string) =>
+    storages.add(
+      storage({
+        driver: 'bind',
+        driver_options: [`io.katacontainers.edge.make_beneath=${volume}`],
+        source,
+        options: ['bind', 'mode=0770', 'fsgid=77'],
+        mount_point: `${directory}/at/${source.split('/').at(-1)}`,
+      }),
+    );
+  fs.mkdirSync(`${volume}/old`, { recursive: true });
+  await make(`${volume}/a/new`);
+  const stat = fs.statSync(`${volume}/a/new`);
+  assert.equal([stat.gid, stat.mode & 0o7777], [77, 0o2770]);
+  await make(`${volume}/old`);
+  assert.is(fs.statSync(`${volume}/old`).gid, 0);
+  assert.is(sys.calls.length, 2);
+  assert.match(sys.calls[1] ?? '', /^mount \/proc\/self\/fd\/[0-9]+ .*\/at\/old bind 4096$/);
+  fs.symlinkSync('/etc', `${volume}/link`);
+  await refused(() => make(`${volume}/link`), 'permission_denied', /links are not followed/);
+  await refused(() => make(`${volume}/link/x`), 'permission_denied', /links are not followed/);
+  await refused(() => make('/elsewhere/x'), 'invalid_argument', /is not below/);
+  await refused(() => make(`${volume}/../x`), 'invalid_argument', /without ".."/);
+  assert.not.ok(fs.existsSync('/etc/x'));
+});
+
 suiteOf('an overlay makes the directories it names, and its own upper one', async ({ storages, sys, directory }) => {
   await storages.add(
     storage({

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { native } from '../../../host/native.ts';
+import { MS, native } from '../../../host/native.ts';
 import { encode } from '../../../host/proto/codec.ts';
 import { type Mount, Spec } from '../../../host/proto/messages/oci.ts';
 import { localEmptyDir, memoryEmptyDir, sandboxShm } from '../../../host/storage/empty-dir.ts';
@@ -106,6 +106,38 @@ emptyDirs('of huge pages takes its size from the container', async ({ volumes })
   } catch (thrown) {
     assert.match(String(thrown), /huge pages of 2097152 bytes without a size/);
   }
+});
+
+emptyDirs('a subPath is a directory in the one of the guest', async ({ directory }) => {
+  const pod = join(directory, 'pod');
+  const volume = mountOn(join(pod, 'volumes/kubernetes.io~empty-dir/cache'), 'tmpfs', 'size=3m,mode=0777');
+  mkdirSync(join(volume, 'a/b'), { recursive: true });
+  chmodSync(join(volume, 'a/b'), 0o750);
+  const source = join(pod, 'volume-subpaths/cache/main/0');
+  mkdirSync(source, { recursive: true });
+  assert.is(await inMemory(source), undefined);
+  native().mount(join(volume, 'a/b'), source, '', MS.BIND, '', '');
+  const { mount, storages = [] } = (await inMemory(source)) ?? {};
+  const cache = '/run/kata-containers/sandbox/ephemeral/cache';
+  assert.match(mount?.source ?? '', /^\/run\/kata-containers\/sandbox\/subpaths\/[\w-]{43}$/);
+  assert.equal(storages, [
+    {
+      driver: 'ephemeral',
+      source: 'tmpfs',
+      fstype: 'tmpfs',
+      options: [`size=${3 * MIB}`, 'mode=0777'],
+      mount_point: cache,
+      shared: true,
+    },
+    {
+      driver: 'bind',
+      driver_options: [`io.katacontainers.edge.make_beneath=${cache}`],
+      source: `${cache}/a/b`,
+      fstype: 'bind',
+      options: ['bind', 'mode=0750'],
+      mount_point: mount?.source,
+    },
+  ]);
 });
 
 emptyDirs('of the default medium can be a directory of the guest', async ({ directory, volumes }) => {
