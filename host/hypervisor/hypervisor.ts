@@ -75,8 +75,11 @@ export interface Hypervisor {
    * @throws KataError `failed_precondition` for a path that does not exist, `internal` with the VMM's own words
    */
   start(devices: DeviceArguments, spawned?: () => void): Promise<void>;
-  /** Plugs a virtio-fs device served by the vhost-user socket at `socketPath`. */
-  plugVirtioFs(tag: string, socketPath: string): Promise<PciPath>;
+  /**
+   * Plugs a virtio-fs device served by the vhost-user socket at `socketPath`.
+   * @param queueSize requests that may be under way, a power of two; absent: 1024
+   */
+  plugVirtioFs(tag: string, socketPath: string, queueSize?: number): Promise<PciPath>;
   /** Plugs a block device or image file of the host. `id` names it for `unplug`. */
   plugBlock(id: string, path: string, readOnly: boolean): Promise<PciPath>;
   /** Plugs a virtio NIC on a tap device. `id` names it for `unplug`. */

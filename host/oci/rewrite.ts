@@ -42,8 +42,6 @@ export interface GuestView {
    * in it are sent unchanged.
    */
   readonly mounts?: ReadonlyMap<Mount, Init<Mount> | 'drop'> | undefined;
-  /** For a caller that has no `mounts`: the path in the guest of a mount to share, or 'drop'. */
-  readonly mountSource?: ((mount: Mount) => string | undefined) | undefined;
   /** Paths of block devices in the spec that the guest has been given; all others are left out. */
   readonly blockDevices?: ReadonlySet<string> | undefined;
   /** disable_guest_seccomp of the configuration. */
@@ -147,11 +145,8 @@ function guestMounts(mounts: readonly Mount[], guest: GuestView, omitted: string
   for (const mount of mounts) {
     const replacement = guest.mounts?.get(mount);
     const rule = replacement ? undefined : ruleOf(mount, host);
-    const source = rule?.action === 'share' ? guest.mountSource?.(mount) : undefined;
     if (replacement) {
       if (replacement !== 'drop') out.push(replacement);
-    } else if (source !== undefined) {
-      if (source !== 'drop') out.push({ ...mount, source });
     } else if (rule?.action === 'drop') omitted.push(`mount ${mount.destination} of ${mount.source}: ${rule.why}`);
     else if (rule?.action === 'shm') out.push(shmMount(mount.destination, guest.shmBytes));
     else out.push(mount);

@@ -40,6 +40,7 @@ export class Rootfs implements RootfsShare {
   readonly #volumes: BlockVolumes;
   readonly #useBlock: boolean;
   readonly #guestEmptyDir: boolean;
+  readonly #sandboxMounts: boolean;
   #expectShare = true;
 
   /**
@@ -57,6 +58,7 @@ export class Rootfs implements RootfsShare {
     this.#block = new BlockRootfs(hypervisor);
     this.#volumes = new BlockVolumes(hypervisor);
     this.#guestEmptyDir = config.guestEmptyDir ?? false;
+    this.#sandboxMounts = (config.sandboxMounts?.length ?? 0) > 0;
     if (sharedFs(config.sharedFs) === 'none') {
       if (!copying) throw new KataError('internal', 'shared_fs = "none" needs an agent to copy files with');
       this.#share = new CopyShare(directory, this.#block, copying);
@@ -84,7 +86,7 @@ export class Rootfs implements RootfsShare {
    * @param volumes those of its spec that will be given to `addVolume`
    */
   expect(mounts: readonly Mount[], volumes: readonly SpecMount[] = []): void {
-    this.#expectShare = !this.#isBlock(mounts) || volumes.length > 0;
+    this.#expectShare = !this.#isBlock(mounts) || volumes.length > 0 || this.#sandboxMounts;
   }
 
   async prepare(): Promise<void> {

@@ -2,8 +2,7 @@
  * Root file systems shared over virtio-fs. Everything is mounted below `mounts`, in this process's own namespace;
  * `shared`, its slave, read-only at the top, is all that the daemon and the guest can see.
  */
-import { closeSync, constants, openSync, rmSync, statSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MAX_SOCKET_PATH_BYTES } from '../agent/transport.ts';
 import type { ChildExit } from '../child.ts';
@@ -17,20 +16,20 @@ import type { Mount } from '../proto/messages/containerd_types.ts';
 import type { Mount as SpecMount } from '../proto/messages/oci.ts';
 import { bindOptions, bindVolume, isWithin } from './bind-volume.ts';
 import { type MountRequest, makeDirectory, mountAll, removeDirectory, unmount, unmountAll } from './mounts.ts';
+import { makePlace, type PlaceKind, removePlace } from './place.ts';
 import { GUEST_SHARED, type GuestRootfs, type GuestVolume, SHARE_TAG } from './share.ts';
 import { Virtiofsd, type VirtiofsdConfig } from './virtiofsd.ts';
-import type { VolumeSource } from './volume-source.ts';
+import { VolumeSource } from './volume-source.ts';
+import { isWatchable, warningsOf } from './watchable.ts';
 
 /** Most volumes of one container. */
 export const MAX_VOLUMES = 1024;
+/** Where the guest finds `sandbox_bind_mounts`. */
+const SANDBOX_MOUNTS = 'sandbox-mounts';
 /** Directory of a container's volumes, beside its rootfs. */
 const VOLUMES = 'volumes';
 /** Where the guest keeps copies of volumes that it watches; the agent mounts something of its own there. */
 const WATCHABLE = 'watchable';
-/** kubelet's directories of volumes whose changes programs wait for by inotify, which virtio-fs does not pass on. */
-const WATCHABLE_VOLUMES = ['kubernetes.io~configmap', 'kubernetes.io~secret'];
-/** Most files of a volume that is watched: the agent copies it. */
-export const MAX_WATCHABLE_FILES = 8;
 /** The daemon must never open a device the guest has made, nor the host honour a set-uid bit it has set. */
 const SAFE = MS.NODEV | MS.NOSUID;
 
@@ -39,7 +38,7 @@ interface Shared {
   /** Mounts on its rootfs; undefined: it has none here. */
   rootfs: number | undefined;
   /** Kinds of its volumes, by number. */
-  readonly volumes: ('file' | 'directory')[];
+  readonly volumes: PlaceKind[];
 }
 
 export class VirtioFsShare {
@@ -51,6 +50,8 @@ export class VirtioFsShare {
   /** Where volumes are put together: private, so that nothing in it propagates. */
   readonly #staging: string;
   readonly #containers = new Map<string, Shared>();
+  /** By path of their places. */
+  readonly #sandboxMounts = new Map<string, PlaceKind>();
   #prepared: Promise<void> | undefined;
   #attached: Promise<void> | undefined;
   #daemon: Virtiofsd | undefined;
@@ -156,8 +157,7 @@ export class VirtioFsShare {
     const rootfs = join(container, 'rootfs');
     unmountAll(rootfs, shared.rootfs ?? 0);
     removeDirectory(rootfs);
-    removeDirectory(container);
-    this.#containers.delete(id);
+    this.#forget(id);
   }
 
   async close(): Promise<void> {
@@ -176,6 +176,7 @@ export class VirtioFsShare {
     if (this.#closed) throw new KataError('unavailable', 'the shared file system was closed');
     try {
       this.#makeDirectories();
+      await this.#bindSandboxMounts();
       this.#daemon = await Virtiofsd.start(this.#config, socketPath, this.#shared);
       void this.#daemon.exited.then((exit) => {
         this.#gone = true;
@@ -207,6 +208,9 @@ export class VirtioFsShare {
   }
 
   #removeDirectories(): void {
+    for (const [path, kind] of this.#sandboxMounts) removePlace(path, kind);
+    this.#sandboxMounts.clear();
+    removeDirectory(join(this.#mounts, SANDBOX_MOUNTS));
     for (const kind of ['directory', 'file'] as const) removePlace(join(this.#staging, kind), kind);
     unmount(this.#staging);
     removeDirectory(this.#staging);
@@ -220,30 +224,65 @@ export class VirtioFsShare {
   /** Binds a volume and remembers it; the name of its place. Not interrupted by anything: it is all system calls. */
   #bind(id: string, mount: SpecMount, source: VolumeSource): string {
     const what = `container ${id}: ${mount.source}, to be mounted at ${mount.destination},`;
-    const { realPath } = source;
-    if ([this.#mounts, this.#shared, this.#staging].some((own) => isWithin(realPath, own))) {
-      throw new KataError('invalid_argument', `${what} lies in the sandbox's own share; mount something else`);
-    }
     const shared = this.#containers.get(id) ?? { rootfs: undefined, volumes: [] };
     if (shared.volumes.length >= MAX_VOLUMES) {
       throw new KataError('resource_exhausted', `container ${id} has ${MAX_VOLUMES} volumes; that is the limit`);
     }
-    const kind = source.kind === 'directory' ? 'directory' : 'file';
     const name = `${shared.volumes.length}`;
-    const target = join(this.#mounts, id, VOLUMES, name);
     this.#containers.set(id, shared);
     makeDirectory(join(this.#mounts, id));
     makeDirectory(join(this.#mounts, id, VOLUMES));
+    try {
+      shared.volumes.push(this.#bindAt(join(this.#mounts, id, VOLUMES, name), source, mount.options, what));
+    } catch (thrown) {
+      if (shared.volumes.length === 0) removeDirectory(join(this.#mounts, id, VOLUMES));
+      if (shared.volumes.length === 0 && shared.rootfs === undefined) this.#forget(id);
+      throw thrown;
+    }
+    return name;
+  }
+
+  #forget(id: string): void {
+    removeDirectory(join(this.#mounts, id));
+    this.#containers.delete(id);
+  }
+
+  /** Binds a source at a place made for it. Nothing is left if that fails. */
+  #bindAt(target: string, source: VolumeSource, options: readonly string[], what: string): PlaceKind {
+    const { realPath } = source;
+    if ([this.#mounts, this.#shared, this.#staging].some((own) => isWithin(realPath, own))) {
+      throw new KataError('invalid_argument', `${what} lies in the sandbox's own share; mount something else`);
+    }
+    const kind = source.kind === 'directory' ? 'directory' : 'file';
     makePlace(target, kind);
     const place = { staging: join(this.#staging, kind), target, hidden: this.#directory };
     try {
-      bindVolume(source.path, realPath, kind === 'directory', place, bindOptions(mount.options));
+      bindVolume(source.path, realPath, kind === 'directory', place, bindOptions(options));
     } catch (thrown) {
       removePlace(target, kind);
       throw new KataError('invalid_argument', `${what} cannot be shared: ${reasonOf(thrown)}`, { cause: thrown });
     }
-    shared.volumes.push(kind);
-    return name;
+    return kind;
+  }
+
+  /** `sandbox_bind_mounts` of the configuration. */
+  async #bindSandboxMounts(): Promise<void> {
+    const directory = join(this.#mounts, SANDBOX_MOUNTS);
+    const mounts = this.#config.sandboxMounts ?? [];
+    if (mounts.length > 0) makeDirectory(directory);
+    for (const { path, name, readOnly } of mounts) {
+      const destination = join(GUEST_SHARED, SANDBOX_MOUNTS, name);
+      const mount = { source: path, destination, type: 'bind', options: ['rbind', readOnly ? 'ro' : 'rw'] };
+      const source = await VolumeSource.open('sandbox_bind_mounts', mount);
+      try {
+        this.#sandboxMounts.set(
+          join(directory, name),
+          this.#bindAt(join(directory, name), source, mount.options, path),
+        );
+      } finally {
+        await source.close();
+      }
+    }
   }
 
   /** @throws KataError `unavailable` */
@@ -257,7 +296,7 @@ export class VirtioFsShare {
   async #plug(): Promise<void> {
     const daemon = this.#serving();
     try {
-      await this.#hypervisor.plugVirtioFs(SHARE_TAG, daemon.socketPath);
+      await this.#hypervisor.plugVirtioFs(SHARE_TAG, daemon.socketPath, this.#config.queueSize);
     } catch (thrown) {
       const words = daemon.lastWords();
       if (words === '' || !(thrown instanceof KataError)) throw thrown;
@@ -271,36 +310,4 @@ function bindOf(rootPath: string): MountRequest {
     throw new KataError('not_found', `root file system ${rootPath} does not exist or is not a directory`);
   }
   return { type: 'bind', source: rootPath, target: '', options: ['rbind'] };
-}
-
-/** Something empty to mount on, in a directory of ours; one that is there already is an error, or a link would lead a mount elsewhere. */
-function makePlace(path: string, kind: 'file' | 'directory'): void {
-  if (kind === 'directory') makeDirectory(path);
-  else
-    closeSync(openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW, 0o600));
-}
-
-/** Undoes what is mounted there and removes the place itself: what was mounted is never touched. */
-function removePlace(path: string, kind: 'file' | 'directory'): void {
-  unmount(path);
-  if (kind === 'directory') removeDirectory(path);
-  else rmSync(path, { force: true });
-}
-
-async function isWatchable(mount: SpecMount, source: VolumeSource): Promise<boolean> {
-  if (source.kind !== 'directory' || !WATCHABLE_VOLUMES.some((name) => mount.source.includes(`/${name}/`)))
-    return false;
-  const files = (await readdir(source.path)).filter((name) => !name.startsWith('..'));
-  return files.length > 0 && files.length <= MAX_WATCHABLE_FILES;
-}
-
-function warningsOf({ source, destination, options }: SpecMount, { kind }: VolumeSource): string[] {
-  const what = `mount ${destination} of ${source}`;
-  const warnings: string[] = [];
-  if (kind === 'socket' || kind === 'fifo') warnings.push(`${what}: a ${kind} connects nobody across two kernels`);
-  if (kind === 'char') warnings.push(`${what}: a device node outside /dev cannot be opened in the guest`);
-  if (bindOptions(options).bidirectional) {
-    warnings.push(`${what}: what the container mounts there does not reach the host (Bidirectional, rshared)`);
-  }
-  return warnings;
 }

@@ -21,6 +21,15 @@ export type CacheMode = (typeof CACHE_MODES)[number];
 /** The old one is part of QEMU up to 7.x and written in C; the one that followed it, in Rust, has other options. */
 export type Flavour = 'c' | 'rust';
 
+/** A file or directory of the host that the guest itself, not a container, has. */
+export interface SandboxMount {
+  /** Absolute. */
+  readonly path: string;
+  /** Under which the guest finds it; unique, without a slash. */
+  readonly name: string;
+  readonly readOnly: boolean;
+}
+
 export interface VirtiofsdConfig {
   /** `virtio_fs_daemon`; where there is none, DAEMON_PATHS are tried. */
   readonly daemon: string;
@@ -31,6 +40,10 @@ export interface VirtiofsdConfig {
   readonly cache: string;
   /** `virtio_fs_extra_args`. */
   readonly extraArgs: readonly string[];
+  /** `virtio_fs_queue_size`: requests under way, a power of two up to 1024; absent: the hypervisor's default. */
+  readonly queueSize?: number | undefined;
+  /** `sandbox_bind_mounts`: what every guest finds below SANDBOX_MOUNTS in the share, without its containers. */
+  readonly sandboxMounts?: readonly SandboxMount[] | undefined;
 }
 
 /** Options by which an operator could open the host to the guest, or that are ours to give. */

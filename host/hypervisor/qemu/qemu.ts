@@ -21,6 +21,8 @@ export const UNPLUG_MS = 15_000;
 /** What a guest gets to bind a driver to a virtio-fs device before it is told to mount it anyway, ms; it takes 60. */
 const DRIVER_MS = 2000;
 const DRIVER_POLL_MS = 5;
+/** Requests of a virtio-fs device that may be under way. */
+const DEFAULT_FS_QUEUE_SIZE = 1024;
 /** With it the host's kernel moves packets itself. */
 const VHOST_NET = '/dev/vhost-net';
 
@@ -81,7 +83,7 @@ export class Qemu implements Hypervisor {
     return this.#starting;
   }
 
-  async plugVirtioFs(tag: string, socketPath: string): Promise<PciPath> {
+  async plugVirtioFs(tag: string, socketPath: string, queueSize = DEFAULT_FS_QUEUE_SIZE): Promise<PciPath> {
     const chardev = this.#backendName('fs');
     const addr = { type: 'unix', data: { path: socketPath } };
     // QEMU connects in this very command, so a daemon that is not there is an error here.
@@ -89,7 +91,7 @@ export class Qemu implements Hypervisor {
       tag,
       { command: 'chardev-add', args: { id: chardev, backend: { type: 'socket', data: { addr, server: false } } } },
       { remove: 'chardev-remove', args: { id: chardev } },
-      { driver: 'vhost-user-fs-pci', chardev, tag, 'queue-size': 1024 },
+      { driver: 'vhost-user-fs-pci', chardev, tag, 'queue-size': queueSize },
     );
     await this.#driverReady(deviceId(tag));
     return path;

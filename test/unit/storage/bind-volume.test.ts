@@ -19,7 +19,8 @@ import { MS, native } from '../../../host/native.ts';
 import type { Mount } from '../../../host/proto/messages/oci.ts';
 import { privateMounts, unmount } from '../../../host/storage/mounts.ts';
 import { Rootfs } from '../../../host/storage/rootfs.ts';
-import { MAX_VOLUMES, MAX_WATCHABLE_FILES } from '../../../host/storage/virtio-fs-share.ts';
+import { MAX_VOLUMES } from '../../../host/storage/virtio-fs-share.ts';
+import { MAX_WATCHABLE_FILES } from '../../../host/storage/watchable.ts';
 import { inOwnNamespace, mountsBelow } from '../../harness/own-namespace.ts';
 
 inOwnNamespace(import.meta.url);
@@ -282,6 +283,35 @@ volumes('ConfigMaps and Secrets of few files are watched in the guest', async ({
   ] as const) {
     assert.is(await driverOf(kind, files), driver, `${files} files of ${kind}`);
   }
+});
+
+volumes('of the sandbox itself, and the size of the queue', async ({ directory, sandbox, share }) => {
+  await share.close();
+  const source = makeDirectory(directory, 'source');
+  const sizes: (number | undefined)[] = [];
+  const hypervisorOf = {
+    ...hypervisor,
+    plugVirtioFs: async (_tag: string, _socket: string, queueSize?: number) => `${sizes.push(queueSize)}`,
+  };
+  const sandboxMounts = [
+    { path: source, name: 'tools', readOnly: true },
+    { path: join(source, 'file'), name: 'file', readOnly: false },
+  ];
+  const own = new Rootfs(sandbox, { ...CONFIG, queueSize: 128, sandboxMounts }, hypervisorOf);
+  own.expect([]);
+  await own.prepare();
+  await own.attach();
+  assert.equal(sizes, [128]);
+  const place = join(sandbox, 'shared/sandbox-mounts');
+  assert.is(readFileSync(join(place, 'tools/file'), 'utf8'), 'source');
+  assert.throws(() => writeFileSync(join(place, 'tools/new'), ''), /EROFS/);
+  writeFileSync(join(place, 'file'), 'written');
+  assert.is(readFileSync(join(source, 'file'), 'utf8'), 'written');
+  await own.close();
+  const missing = { path: '/nonexistent', name: 'x', readOnly: true };
+  const broken = new Rootfs(sandbox, { ...CONFIG, sandboxMounts: [...sandboxMounts, missing] }, hypervisorOf);
+  assert.match((await failure(broken.prepare())).message, /nonexistent.*does not exist/);
+  await broken.close();
 });
 
 volumes("names that are hard for the kernel's lists", async ({ directory, sandbox, share }) => {
