@@ -14,7 +14,7 @@ export const IMAGE_NAME = 'localhost/kata-edge/busybox:1';
 /** The pause container's. */
 export const PAUSE_IMAGE_NAME = 'localhost/kata-edge/pause:1';
 /** Part of the cached files' names: raise it when a recipe below changes. */
-const RECIPE = 2;
+const RECIPE = 3;
 const PAUSE_SOURCE = join(ROOT, 'setup', 'pause.c');
 const BUSYBOX_PATHS = ['/bin/busybox', '/usr/bin/busybox'];
 
@@ -77,6 +77,8 @@ export function layer(busybox: Uint8Array, applets: readonly string[]): Buffer {
   for (const [path, content] of Object.entries(FILES)) {
     entries.push({ path, type: 'file', mode: 0o644, data: Buffer.from(content) });
   }
+  // As in most distributions: whoever mounts below /var/run means /run, and never the host's.
+  entries.push({ path: 'var/run', type: 'symlink', mode: 0o777, target: '/run' });
   for (const path of [...applets].sort()) {
     if (path !== 'bin/busybox') entries.push({ path, type: 'symlink', mode: 0o777, target: '/bin/busybox' });
   }
