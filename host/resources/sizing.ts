@@ -1,7 +1,9 @@
 /** How large a virtual machine has to be: static, from what is known when it is created. */
 import { MIN_MEMORY_MIB, type Sizes } from '../config/sizes.ts';
 import { KataError } from '../error.ts';
+import type { Accelerator } from '../hypervisor/hypervisor.ts';
 import type { SpecView } from '../oci/rewrite.ts';
+import type { MemoryNeed } from './memory-need.ts';
 
 /** Annotations by which CRI tells a pod's sum of limits. */
 const CPU_PERIOD = 'io.kubernetes.cri.sandbox-cpu-period';
@@ -25,10 +27,10 @@ export const MEMORY_STEP_MIB = 2;
 /** Parts of a CPU: anything finer comes of dividing quota by period, not of a wish. */
 const PARTS_PER_CPU = 1000;
 /**
- * What runs beside the guest's memory for one sandbox, MiB: QEMU's own memory, virtiofsd, the shim, and the pages of its
- * cgroup. Together with the VM's memory it is what the pod's limit has to hold.
+ * What is charged to a sandbox's cgroup beside the guest's memory, MiB: QEMU's own memory, virtiofsd, the shim, the kernel's part.
+ * An emulator keeps the code it has translated in addition: 128 MiB, as QEMU is told by `tb-size`.
  */
-export const HOST_OVERHEAD_MIB = 64;
+export const HOST_OVERHEAD_MIB: Readonly<Record<Accelerator, number>> = { kvm: 64, tcg: 192 };
 
 export interface Size {
   readonly vcpus: number;
@@ -90,8 +92,8 @@ export function sizeOfPod(limits: PodLimits, defaults: Sizes, names: Names = CRI
  * The one sum that a pod's limit has to hold.
  * @returns what `HostCgroup` is given, bytes
  */
-export function needOf({ memoryMib }: Size): { readonly vmMemoryBytes: number; readonly overheadBytes: number } {
-  return { vmMemoryBytes: memoryMib * MIB, overheadBytes: HOST_OVERHEAD_MIB * MIB };
+export function needOf({ memoryMib }: Size, accelerator: Accelerator): MemoryNeed {
+  return { vmMemoryBytes: memoryMib * MIB, overheadBytes: HOST_OVERHEAD_MIB[accelerator] * MIB };
 }
 
 /** What limits are called in messages. */

@@ -86,10 +86,12 @@ test('the Sandbox API gives numbers', () => {
 });
 
 test('one sum of VM and overhead', () => {
-  assert.equal(needOf({ vcpus: 1, memoryMib: 256 }), {
-    vmMemoryBytes: 256 * MIB,
-    overheadBytes: HOST_OVERHEAD_MIB * MIB,
-  });
+  for (const accelerator of ['kvm', 'tcg'] as const) {
+    assert.equal(needOf({ vcpus: 1, memoryMib: 256 }, accelerator), {
+      vmMemoryBytes: 256 * MIB,
+      overheadBytes: HOST_OVERHEAD_MIB[accelerator] * MIB,
+    });
+  }
 });
 
 for (const [ends, expected] of [
