@@ -6,9 +6,8 @@ import type { CgroupPlace } from './cgroup-path.ts';
 import { codeOf, isOwn, type Levels, makeCgroup, REMOVE_WAIT_MS, removeCgroup } from './cgroup-tree.ts';
 import type { HostCgroup, HostLimits } from './host-cgroup.ts';
 import { checkNeed, checkPodLimit, type MemoryNeed } from './memory-need.ts';
+import { MAX_CPUS } from './sizing.ts';
 
-/** Most CPUs a limit may name. */
-export const MAX_CPUS = 8192;
 /** Failures that say that this machine does not let us, rather than that something is wrong. */
 const NOT_ALLOWED = ['EROFS', 'EACCES', 'EPERM'];
 /** cpuset(7), "List format". */

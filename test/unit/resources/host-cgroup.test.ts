@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KataError } from '../../../host/error.ts';
-import { MAX_CPUS, MAX_LIST_LENGTH } from '../../../host/resources/cgroup-directories.ts';
+import { MAX_LIST_LENGTH } from '../../../host/resources/cgroup-directories.ts';
 import { parseHierarchies } from '../../../host/resources/cgroup-host.ts';
 import { REMOVE_WAIT_MS } from '../../../host/resources/cgroup-tree.ts';
 import {
@@ -10,6 +10,7 @@ import {
   type HostCgroupOptions,
   MAX_TRACES,
 } from '../../../host/resources/choose-host-cgroup.ts';
+import { MAX_CPUS } from '../../../host/resources/sizing.ts';
 import { FakeCgroups, SHIM } from './fake-cgroups.ts';
 
 const MIB = 1024 * 1024;
