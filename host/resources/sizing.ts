@@ -90,9 +90,10 @@ export function sizeOfPod(limits: PodLimits, defaults: Sizes, names: Names = CRI
 
 /**
  * The one sum that a pod's limit has to hold.
+ * @param accelerator of `chooseAccelerator`; absent: the one that needs least
  * @returns what `HostCgroup` is given, bytes
  */
-export function needOf({ memoryMib }: Size, accelerator: Accelerator): MemoryNeed {
+export function needOf({ memoryMib }: Pick<Size, 'memoryMib'>, accelerator: Accelerator = 'kvm'): MemoryNeed {
   return { vmMemoryBytes: memoryMib * MIB, overheadBytes: HOST_OVERHEAD_MIB[accelerator] * MIB };
 }
 
