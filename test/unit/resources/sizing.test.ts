@@ -88,7 +88,7 @@ test('the Sandbox API gives numbers', () => {
 test('one sum of VM and overhead', () => {
   assert.equal(needOf({ memoryMib: 1 }), needOf({ memoryMib: 1 }, 'kvm'));
   for (const accelerator of ['kvm', 'tcg'] as const) {
-    assert.equal(needOf({ vcpus: 1, memoryMib: 256 }, accelerator), {
+    assert.equal(needOf({ memoryMib: 256 }, accelerator), {
       vmMemoryBytes: 256 * MIB,
       overheadBytes: HOST_OVERHEAD_MIB[accelerator] * MIB,
     });
