@@ -1,9 +1,13 @@
 /** The real parts of a sandbox: QEMU, the channel to its guest, the share. */
 import { chooseTransport } from '../agent/choose.ts';
 import type { Configuration } from '../config/configuration.ts';
+import { chooseAccelerator } from '../hypervisor/qemu/accelerator.ts';
 import { Qemu } from '../hypervisor/qemu/qemu.ts';
-import { createNetwork, modelOf } from '../network/create.ts';
+import { createNetwork } from '../network/create.ts';
+import { PortForwarder } from '../network/forward.ts';
 import { podNamespace } from '../network/namespace.ts';
+import { chooseHostCgroup } from '../resources/choose-host-cgroup.ts';
+import { needOf } from '../resources/sizing.ts';
 import type { Parts } from '../sandbox/parts.ts';
 import { privateMounts } from '../storage/mounts.ts';
 import { Rootfs } from '../storage/rootfs.ts';
@@ -16,7 +20,11 @@ export function realParts(configuration: Configuration): Parts {
     daemon: configuration.virtiofsd,
     cache: configuration.virtioFsCache,
     extraArgs: configuration.virtioFsExtraArgs,
+    queueSize: configuration.virtioFsQueueSize,
+    sandboxMounts: configuration.sandboxBindMounts,
     disableBlockDeviceUse: !configuration.blockDevices,
+    sharedFs: configuration.sharedFs,
+    guestEmptyDir: configuration.emptyDirInGuest,
   };
   return {
     hypervisor: (config) => new Qemu(config),
@@ -26,14 +34,24 @@ export function realParts(configuration: Configuration): Parts {
       log.info('agent transport', { reason });
       return transport;
     },
-    share: (directory, hypervisor, expected) => {
-      const share = new Rootfs(directory, rootfs, hypervisor);
+    share: ({ directory, hypervisor, expected, agent }, log) => {
+      const share = new Rootfs(directory, rootfs, hypervisor, { agent, warn: (message) => log.warn(message) });
       share.expect(expected.rootfs, expected.volumes);
       return share;
     },
-    namespace: (entries, directory) => podNamespace(entries, directory),
-    network: (namespace, hypervisor, log) => createNetwork(modelOf('tcfilter'), { namespace, hypervisor, log }),
-    cgroup: () => undefined,
+    namespace: (entries, directory) => podNamespace(entries, directory, configuration.disableNewNetns),
+    network: (namespace, hypervisor, log) => createNetwork(configuration.networkModel, { namespace, hypervisor, log }),
+    forwarder: (options) => new PortForwarder(options),
+    cgroup: async ({ identity, spec, config }, log) => {
+      const { accelerator } = await chooseAccelerator(config.qemuPath, config.kernel);
+      return chooseHostCgroup({
+        cgroupsPath: spec.cgroupsPath,
+        sandboxId: identity.id,
+        sandboxCgroupOnly: configuration.sandboxCgroupOnly,
+        ...needOf(config, accelerator),
+        log,
+      });
+    },
     client: (socket) => new TtrpcClient(socket),
   };
 }

@@ -1,7 +1,9 @@
 /** Ends what a sandbox left behind, from its state file alone. Idempotent; harmless where there is nothing. */
 import { spawnSync } from 'node:child_process';
 import { lstatSync, readFileSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
+import { cleanUpNetwork } from '../network/clean-up.ts';
 import { kill, waitGone } from '../process.ts';
+import { cleanUpCgroups } from '../resources/choose-host-cgroup.ts';
 import type { Log } from './log.ts';
 import { type ProcessName, readState } from './state-file.ts';
 
@@ -17,7 +19,7 @@ export interface Cleaned {
 }
 
 /**
- * Ends a sandbox's processes and removes its directory and socket.
+ * Ends a sandbox's processes and removes its directory and socket, and what it made in cgroups and its pod's network.
  * @param directory `/run/kata-containers/<key>`
  * @param keepSocket path of a socket that stays: the caller's own
  */
@@ -26,6 +28,8 @@ export async function cleanUp(directory: string, log: Log, keepSocket = ''): Pro
   if (state) {
     if (state.shim.pid !== process.pid) await end(state.shim, SHIM_GRACE_MS, log);
     for (const child of state.children) await end(child, 0, log);
+    if (state.network) cleanUpNetwork(state.network, log);
+    if (state.cgroups) await cleanUpCgroups(state.cgroups, log);
     if (state.socket !== keepSocket) removeSocket(state.socket);
   }
   removeDirectory(directory, log);

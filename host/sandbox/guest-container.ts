@@ -1,6 +1,7 @@
 /** Puts a container into the guest: its files, its spec, and the whole way back. */
 import { reasonOf } from '../error.ts';
 import { rewriteSpec, sharedMounts } from '../oci/rewrite.ts';
+import type { RootfsShare } from '../storage/share.ts';
 import { addVolumes } from '../storage/volumes.ts';
 import type { Container } from './container.ts';
 import { isGone } from './kill.ts';
@@ -29,10 +30,10 @@ export async function createInGuest(
   const { id, bundle } = container;
   container.hasFiles = true;
   const rootfs = await vm.share.addRootfs(id, container.rootfs, spec.rootPath);
-  const share: Pick<Vm['share'], 'addVolume'> = {
-    addVolume: (owner, mount) => vm.share.addVolume(owner, podFiles?.locate(mount) ?? mount),
-  };
-  const volumes = await addVolumes(share, id, sharedMounts(spec.view));
+  const volumes = await addVolumes(withPodFiles(vm.share, podFiles), id, sharedMounts(spec.view), {
+    encoded: spec.encoded,
+    devices: spec.view.devices,
+  });
   container.hasDisks = [...rootfs.storages, ...volumes.storages].some(({ driver }) => driver !== 'virtio-fs');
   const guest = rewriteSpec(spec.encoded, spec.view, {
     rootPath: rootfs.path,
@@ -40,6 +41,7 @@ export async function createInGuest(
     disableGuestSeccomp: options.disableGuestSeccomp,
     shmBytes: options.shmBytes,
     mounts: volumes.mounts,
+    blockDevices: volumes.blockDevices,
   });
   for (const line of [...guest.omitted, ...volumes.warnings]) {
     log.warn('the container may miss something', { container: id, what: line });
@@ -56,6 +58,16 @@ export async function createInGuest(
     },
     options.createContainerTimeoutMs,
   );
+}
+
+function withPodFiles(
+  share: RootfsShare,
+  podFiles: PodFiles | undefined,
+): Pick<RootfsShare, 'addVolume' | 'addBlockDevice'> {
+  return {
+    addVolume: (id, mount, spec) => share.addVolume(id, podFiles?.locate(mount) ?? mount, spec),
+    addBlockDevice: async (id, request) => share.addBlockDevice?.(id, request),
+  };
 }
 
 /** Undoes `createInGuest`, however far it came. Idempotent; works with a dead VM. */

@@ -1,7 +1,9 @@
 /** What a sandbox is built from. host/bin/serve.ts brings the real parts, tests bring theirs. */
 import type { Socket } from 'node:net';
+import type { AgentClient } from '../agent/client.ts';
 import type { AgentTransport } from '../agent/transport.ts';
 import type { Hypervisor, VmConfig } from '../hypervisor/hypervisor.ts';
+import type { ForwardOptions } from '../network/forward.ts';
 import type { NamespaceEntry, PodNamespace } from '../network/namespace.ts';
 import type { Network } from '../network/network.ts';
 import type { ProcessIdentity } from '../process.ts';
@@ -26,6 +28,20 @@ export interface Expected {
   readonly volumes: readonly SpecMount[];
 }
 
+export interface ShareOptions {
+  readonly directory: string;
+  readonly hypervisor: Hypervisor;
+  readonly expected: Expected;
+  /** @throws KataError while there is none */
+  readonly agent: () => AgentClient;
+}
+
+/** Carries connections to the pod's loopback addresses into the guest. */
+export interface Forwarder {
+  start(): boolean;
+  close(): void;
+}
+
 export interface CgroupOptions {
   readonly identity: Identity;
   readonly spec: SandboxSpec;
@@ -35,12 +51,13 @@ export interface CgroupOptions {
 export interface Parts {
   hypervisor(config: VmConfig, log: Log): Hypervisor;
   transport(config: VmConfig, log: Log): AgentTransport;
-  share(directory: string, hypervisor: Hypervisor, expected: Expected, log: Log): Share;
+  share(options: ShareOptions, log: Log): Share;
   /** @throws KataError where the sandbox is to be in the host's own network namespace */
   namespace(entries: readonly NamespaceEntry[], directory: string): PodNamespace;
   /** Makes the namespace if it is the sandbox's own. @throws KataError */
   network(namespace: PodNamespace, hypervisor: Hypervisor, log: Log): Network;
+  forwarder(options: ForwardOptions): Forwarder;
   /** @returns undefined where the sandbox stays in the cgroup it was started in */
-  cgroup(options: CgroupOptions, log: Log): HostCgroup | undefined;
+  cgroup(options: CgroupOptions, log: Log): Promise<HostCgroup | undefined>;
   client(socket: Socket): Client;
 }

@@ -126,6 +126,7 @@ export class Sandbox {
         }),
       });
       this.timeline.mark('sandbox_created');
+      this.vm.forwardPorts();
       void this.oom.watch(agent, () => this.vm.liveAgent !== undefined);
     } catch (thrown) {
       await this.stop('the sandbox was not created');

@@ -9,7 +9,7 @@ export const MAX_STATE_BYTES = 256 * 1024;
 /** Most children a state file names. */
 export const MAX_CHILDREN = 64;
 /** Most cgroups, and most network devices, that it names. */
-export const MAX_TRACES = 256;
+export const MAX_TRACES = 1024;
 export const STATE_VERSION = 1;
 
 /** A child, and what it is. */

@@ -44,8 +44,8 @@ export class Vm {
   readonly share: Share;
   /** undefined before `boot`. */
   network: Network | undefined;
-  /** undefined: the sandbox stays where it was started. */
-  readonly cgroup: HostCgroup | undefined;
+  /** undefined before `boot`, and where the sandbox stays in the cgroup it was started in. */
+  cgroup: HostCgroup | undefined;
   private readonly transport: AgentTransport;
   private readonly namespace: PodNamespace;
   private readonly undo = new Undo();
@@ -61,10 +61,10 @@ export class Vm {
     const { parts, identity, spec, log } = options;
     this.namespace = parts.namespace(spec.namespaces, identity.directory);
     const config = { ...options.config, networkNamespace: this.namespace.path };
-    this.cgroup = parts.cgroup({ identity, spec, config }, log);
     this.hypervisor = parts.hypervisor(config, log);
     this.transport = parts.transport(config, log);
-    this.share = parts.share(identity.directory, this.hypervisor, options.expected, log);
+    const agent = (): AgentClient => this.agent;
+    this.share = parts.share({ ...identity, hypervisor: this.hypervisor, expected: options.expected, agent }, log);
     this.gone = new Promise((resolve) => {
       this.lose = (reason) => {
         this.lost = true;
@@ -103,6 +103,16 @@ export class Vm {
       await this.stop('the virtual machine did not start');
       throw failure;
     }
+  }
+
+  /** From now on loopback addresses of the pod's namespace are the guest's. A namespace of our own nobody looks for. */
+  forwardPorts(): void {
+    const { parts, log } = this.options;
+    const { path, own } = this.namespace;
+    if (own || path === '') return;
+    const forwarder = parts.forwarder({ namespace: path, agent: () => this.liveAgent, log });
+    this.undo.add('port forwarding', () => forwarder.close());
+    forwarder.start();
   }
 
   /** Ends the VM and removes what it had. Idempotent; later calls join the first. */
@@ -173,8 +183,11 @@ export class Vm {
 
   /** What is spawned from now on is born in the pod's cgroup. */
   private async enterCgroup(): Promise<void> {
-    const { cgroup } = this;
+    const { parts, log } = this.options;
+    const cgroup = await parts.cgroup(this.options, log);
     if (!cgroup) return;
+    this.cgroup = cgroup;
+    this.save();
     this.undo.add('cgroup', () => cgroup.remove());
     await cgroup.prepare();
     this.save();

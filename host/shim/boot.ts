@@ -1,4 +1,5 @@
 /** From an order for a sandbox to its virtual machine: configuration, size, parts. */
+import { annotate } from '../config/annotations.ts';
 import { type Configuration, loadConfiguration, thisMachine } from '../config/configuration.ts';
 import { findFile } from '../config/files.ts';
 import type { VmConfig } from '../hypervisor/hypervisor.ts';
@@ -40,9 +41,12 @@ export interface BootOptions {
 
 /**
  * Reads the configuration that holds for a sandbox.
- * @throws KataError of `findFile` and `loadConfiguration`
+ * @throws KataError of `findFile`, `loadConfiguration` and `annotate`
  */
-export async function configurationFor(options: BootOptions, optionsPath: string): Promise<Configuration> {
+export async function configurationFor(
+  options: BootOptions,
+  { optionsPath, spec }: SandboxOrder,
+): Promise<Configuration> {
   const { environment, searchPath, lib, log } = options;
   const file = findFile({
     optionsPath,
@@ -54,7 +58,11 @@ export async function configurationFor(options: BootOptions, optionsPath: string
   if (configuration.unknown.length > 0) {
     log.warn('configuration keys without effect', { keys: configuration.unknown.join(', ') });
   }
-  return configuration;
+  const annotated = annotate(configuration, spec.annotations);
+  if (annotated.ignored.length > 0) {
+    log.warn('annotations without effect', { names: annotated.ignored.join(', ') });
+  }
+  return annotated.configuration;
 }
 
 /**

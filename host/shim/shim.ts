@@ -102,7 +102,7 @@ export class Shim {
     const claim = new Claim();
     this.booting = claim;
     try {
-      const configuration = await configurationFor(this.options, order.optionsPath);
+      const configuration = await configurationFor(this.options, order);
       if (claim.given) throw new KataError('cancelled', 'nobody wants the sandbox any more');
       const sandbox = newSandbox(this.options, configuration, order, this.timeline, this.tasks);
       this.sandbox = sandbox;

@@ -159,6 +159,11 @@ for (const name of ['containerd16', 'containerd17', 'containerd21']
     const first = calls.find(({ method }) => method === 'Create');
     test(`shim ${index + 1}: ${first?.request.id}, ${calls.length} calls`, async () => {
       const shim = await Harness.start(first?.request.id);
+      // The recorded pods size their own machines.
+      writeFileSync(
+        join(shim.directory, 'configuration.toml'),
+        '[hypervisor.qemu]\nenable_annotations = ["default_vcpus", "default_memory"]\n',
+      );
       try {
         await new Replay(shim).run(steps);
         assert.is(

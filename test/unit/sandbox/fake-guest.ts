@@ -152,7 +152,11 @@ export class FakeGuest {
         this.network = new FakeNetwork(path, own, this.nics);
         return this.network;
       },
-      cgroup: () => this.cgroup,
+      forwarder: ({ namespace }) => {
+        this.calls.push(`forward ${namespace}`);
+        return { start: () => true, close: () => void this.calls.push('forward closed') };
+      },
+      cgroup: async () => this.cgroup,
       client: (socket) => new TtrpcClient(socket),
     };
   }
