@@ -27,11 +27,12 @@ export function networkHandlers(sys: Sys, loop: Loop, hotplugTimeoutMs: number):
     UpdateRoutes: ({ routes }) => {
       if (!routes) throw new AgentError('invalid_argument', 'UpdateRoutes: no routes given');
       bounded(routes.Routes);
-      replaceRoutes(sys, routes.Routes);
-      return { Routes: listRoutes(sys) };
+      const links = listLinks(sys);
+      replaceRoutes(sys, routes.Routes, links);
+      return { Routes: listRoutes(sys, links) };
     },
     ListInterfaces: () => ({ Interfaces: listInterfaces(sys) }),
-    ListRoutes: () => ({ Routes: listRoutes(sys) as Init<Route>[] }),
+    ListRoutes: () => ({ Routes: listRoutes(sys, listLinks(sys)) as Init<Route>[] }),
     AddARPNeighbors: ({ neighbors }) => {
       if (!neighbors) throw new AgentError('invalid_argument', 'AddARPNeighbors: no neighbours given');
       bounded(neighbors.ARPNeighbors);
@@ -85,22 +86,27 @@ function updateInterface(sys: Sys, link: Link, wanted: Interface): void {
     throw new AgentError('invalid_argument', `"${name}" is not an interface name of 1 to ${MAX_NAME_BYTES} bytes`);
   }
   bounded(wanted.IPAddresses);
-  setLink(sys, link.index, { flags: 0, mask: IFF_UP });
-  if (link.name !== name) rename(sys, link, name);
+  const rename = link.name !== name;
+  if (rename) vacate(sys, name);
+  if (link.flags & IFF_UP) setLink(sys, link.index, { flags: 0, mask: IFF_UP });
   const mtu = Number(wanted.mtu);
   const flags = IFF_UP | (wanted.raw_flags & IFF_NOARP);
-  setLink(sys, link.index, { ...(mtu > 0 ? { mtu } : {}), flags, mask: IFF_UP | IFF_NOARP });
+  // At once: each call costs a millisecond under emulation. The kernel takes the name before the flags.
+  setLink(sys, link.index, {
+    ...(rename ? { name } : {}),
+    ...(mtu > 0 ? { mtu } : {}),
+    flags,
+    mask: IFF_UP | IFF_NOARP,
+  });
   replaceAddresses(sys, link.index, wanted.IPAddresses);
 }
 
 /** Whoever holds the name gives it up: the host names interfaces in its own order. */
-function rename(sys: Sys, link: Link, name: string): void {
+function vacate(sys: Sys, name: string): void {
   const holder = listLinks(sys).find((candidate) => candidate.name === name);
-  if (holder) {
-    setLink(sys, holder.index, { flags: 0, mask: IFF_UP });
-    setLink(sys, holder.index, { name: `${name.slice(0, MAX_NAME_BYTES - '_temp'.length)}_temp` });
-  }
-  setLink(sys, link.index, { name });
+  if (!holder) return;
+  setLink(sys, holder.index, { flags: 0, mask: IFF_UP });
+  setLink(sys, holder.index, { name: `${name.slice(0, MAX_NAME_BYTES - '_temp'.length)}_temp` });
 }
 
 function listInterfaces(sys: Sys): Init<Interface>[] {

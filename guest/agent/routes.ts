@@ -2,7 +2,7 @@
 import type { Route } from '../../host/proto/messages/types.ts';
 import { AF_INET, AF_INET6, FAMILY_V6, formatIp, parseCidr, parseIp } from './address.ts';
 import { AgentError, errnoOf } from './error.ts';
-import { listLinks } from './links.ts';
+import type { Link } from './links.ts';
 import {
   type Attribute,
   attributes,
@@ -40,8 +40,8 @@ const SCOPE_UNIVERSE = 0;
 const RTNH_F_ONLINK = 4;
 
 /** Routes of the main table that the kernel did not make by itself. @throws SysError */
-export function listRoutes(sys: Sys): Route[] {
-  const names = new Map(listLinks(sys).map((link) => [link.index, link.name]));
+export function listRoutes(sys: Sys, links: readonly Link[]): Route[] {
+  const names = new Map(links.map((link) => [link.index, link.name]));
   return dump(sys, RTM_GETROUTE, new Uint8Array(RTMSG_BYTES))
     .filter(isOurs)
     .map((message) => read(message, names));
@@ -51,8 +51,8 @@ export function listRoutes(sys: Sys): Route[] {
  * Replaces the main table's routes. Those without a gateway go first: gateways must be reachable when they are named.
  * @throws AgentError; SysError
  */
-export function replaceRoutes(sys: Sys, wanted: readonly Route[]): void {
-  const indexes = new Map(listLinks(sys).map((link) => [link.name, link.index]));
+export function replaceRoutes(sys: Sys, wanted: readonly Route[], links: readonly Link[]): void {
+  const indexes = new Map(links.map((link) => [link.name, link.index]));
   const next = [...wanted].sort((a, b) => Number(a.gateway !== '') - Number(b.gateway !== ''));
   const messages = next.map((route) => write(route, indexes));
   for (const { body } of dump(sys, RTM_GETROUTE, new Uint8Array(RTMSG_BYTES)).filter(isOurs)) {

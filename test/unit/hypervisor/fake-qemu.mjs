@@ -17,12 +17,20 @@ const answers = {
   'chardev-remove': ({ id }) => known.delete(id) && {},
   'blockdev-add': (args) => known.add(args['node-name']) && {},
   'blockdev-del': (args) => known.delete(args['node-name']) && {},
+  getfd: ({ fdname }) => known.add(`fd:${fdname}`) && {},
+  netdev_add: ({ id, type, ifname, fd, script }) => {
+    if (type !== 'tap' || (fd === undefined ? script !== 'no' : ifname !== undefined)) throw new Error('no such tap');
+    if (ifname === 'absent0') throw new Error('could not configure absent0');
+    if (fd !== undefined && !known.has(`fd:${fd}`)) throw new Error('no such descriptor');
+    return known.add(id) && {};
+  },
+  netdev_del: ({ id }) => known.delete(id) && {},
   'x-query-virtio-status': () => ({ status: { statuses: ['VIRTIO_CONFIG_S_DRIVER_OK: Driver setup and ready'] } }),
-  device_add: ({ id, bus, addr, drive, chardev }) => {
+  device_add: ({ id, bus, addr, drive, chardev, netdev }) => {
     const slot = `${bus}@${addr}`;
     if (kernel.endsWith('refuse-device')) throw new Error('no such bus');
     if (known.has(slot)) throw new Error(`${slot} is taken`);
-    if (!known.has(drive ?? chardev)) throw new Error('no such backend');
+    if (!known.has(drive ?? chardev ?? netdev)) throw new Error('no such backend');
     known.add(id).add(slot);
     known[id] = slot;
     return {};

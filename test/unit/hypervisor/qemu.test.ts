@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import type { KataError } from '../../../host/error.ts';
 import type { VmConfig } from '../../../host/hypervisor/hypervisor.ts';
 import { BRIDGE_SLOTS } from '../../../host/hypervisor/qemu/command-line.ts';
 import { Qemu } from '../../../host/hypervisor/qemu/qemu.ts';
+import { MNT_DETACH, native } from '../../../host/native.ts';
 import { isAlive } from '../../../host/process.ts';
 import { vmConfig } from './vm-config.ts';
 
@@ -176,6 +177,39 @@ vm('a disk that does not exist is not found', async ({ qemu }) => {
   const { code, message } = await failure(made.plugBlock('a', '/nonexistent/disk', true));
   assert.is(code, 'not_found');
   assert.match(message, /\/nonexistent\/disk/);
+});
+
+vm('NICs are plugged by the name of their device, or by its descriptor', async ({ qemu }) => {
+  const made = qemu();
+  await made.start(NO_DEVICES);
+  assert.is(await made.plugNic('nic-eth0', { device: 'tap0_kata', mac: '02:00:00:00:00:01' }), '10/01');
+  const fd = openSync('/dev/null', 'r');
+  assert.is(await made.plugNic('nic-net1', { device: 'tap1', mac: '02:00:00:00:00:02', fds: [fd] }), '10/02');
+  const two = { device: 'tap2', mac: '02:00:00:00:00:03', fds: [fd, fd] };
+  assert.is((await failure(made.plugNic('nic-net2', two))).code, 'invalid_argument');
+  // Still the caller's.
+  closeSync(fd);
+  const absent = await failure(made.plugNic('nic-net3', { device: 'absent0', mac: '02:00:00:00:00:04' }));
+  assert.match(absent.message, /netdev_add: could not configure absent0/);
+  const closed = await failure(made.plugNic('nic-net4', { device: 'tap4', mac: '02:00:00:00:00:05', fds: [fd] }));
+  assert.match(closed.message, /getfd: EBADF/);
+  await made.unplug('nic-eth0');
+  assert.is(await made.plugNic('nic-net5', { device: 'tap5', mac: '02:00:00:00:00:06' }), '10/03');
+});
+
+vm('is born in the network namespace it is given', async ({ qemu, directory }) => {
+  const networkNamespace = join(directory, 'netns');
+  native().createNetworkNamespace(networkNamespace);
+  try {
+    const made = qemu({ networkNamespace });
+    await made.start(NO_DEVICES);
+    assert.is(statSync(`/proc/${made.pid}/ns/net`).ino, statSync(networkNamespace).ino);
+    assert.is.not(statSync('/proc/self/ns/net').ino, statSync(networkNamespace).ino);
+    const lost = qemu({ networkNamespace: join(directory, 'none') });
+    assert.match((await failure(lost.start(NO_DEVICES))).message, /ENOENT.*none/);
+  } finally {
+    native().umount(networkNamespace, MNT_DETACH);
+  }
 });
 
 vm('no device is plugged into a machine that cannot take one', async ({ qemu, disk }) => {

@@ -125,6 +125,86 @@ addon('descriptors do not pass to children', () => {
   closeSync(fd);
 });
 
+addon('what runs in another network namespace comes back, whatever it does', ({ directory }) => {
+  const { inNetworkNamespace, createNetworkNamespace, createTap, netlinkSocket, netlinkExchange } = native();
+  const path = join(directory, 'netns');
+  const own = statSync('/proc/thread-self/ns/net').ino;
+  const here = () => statSync('/proc/thread-self/ns/net').ino;
+  createNetworkNamespace(path);
+  try {
+    assert.is(here(), own);
+    assert.is(thrownBy(() => createNetworkNamespace(path)).code, 'EEXIST');
+    assert.is(inNetworkNamespace(path, here), statSync(path).ino);
+    assert.is(here(), own);
+    const fails = () => {
+      throw new Error('as it must');
+    };
+    assert.throws(() => inNetworkNamespace(path, fails), /as it must/);
+    assert.is(here(), own);
+    assert.is(
+      inNetworkNamespace(path, () => inNetworkNamespace('/proc/self/ns/net', () => 7)),
+      7,
+    );
+    assert.is(here(), own);
+    assert.is(thrownBy(() => inNetworkNamespace(join(directory, 'none'), here)).code, 'ENOENT');
+    assert.is(thrownBy(() => inNetworkNamespace(directory, here)).code, 'EINVAL');
+    assert.throws(() => inNetworkNamespace(path, 1 as unknown as () => void), /a function expected/);
+
+    inNetworkNamespace(path, () => createTap('tap0'));
+    assert.is(thrownBy(() => inNetworkNamespace(path, () => createTap('tap0'))).code, 'EBUSY');
+    assert.throws(() => createTap('a-name-of-16-char'), /shorter string/);
+
+    const fd = inNetworkNamespace(path, () => netlinkSocket(0));
+    // RTM_GETLINK with NLM_F_REQUEST and NLM_F_DUMP; the answer names lo and tap0.
+    const request = Uint8Array.of(32, 0, 0, 0, 18, 0, 1, 3, ...new Array(24).fill(0));
+    const answer = Buffer.from(netlinkExchange(fd, request, 1)).toString('latin1');
+    assert.match(answer, /lo\0/);
+    assert.match(answer, /tap0\0/);
+    for (const answers of [0, 65]) assert.throws(() => netlinkExchange(fd, request, answers), /integer in range/);
+    closeSync(fd);
+    assert.is(thrownBy(() => netlinkExchange(fd, request, 1)).code, 'EBADF');
+  } finally {
+    native().umount(path, MNT_DETACH | UMOUNT_NOFOLLOW);
+  }
+});
+
+addon('a descriptor goes with the data it is sent with', async ({ directory }) => {
+  const path = join(directory, 'sock');
+  const server = createServer().listen(path);
+  await once(server, 'listening');
+  const near = connect(path);
+  const [far] = await once(server, 'connection');
+  await once(near, 'connect');
+  const { fd } = (near as unknown as { _handle: { fd: number } })._handle;
+  const file = openSync('/dev/null', 'r');
+  native().sendDescriptor(fd, file, 'with it\n');
+  assert.is(String((await once(far, 'data'))[0]), 'with it\n');
+  assert.is(thrownBy(() => native().sendDescriptor(fd, 9999, 'x')).code, 'EBADF');
+  assert.is(thrownBy(() => native().sendDescriptor(file, file, 'x')).code, 'ENOTSOCK');
+  assert.throws(() => native().sendDescriptor(fd, file, 'x'.repeat(512)), /shorter string/);
+  closeSync(file);
+  near.destroy();
+  server.close();
+});
+
+addon('a loopback listener has a port; a connection that was not redirected has no original one', async () => {
+  const { fd, port } = native().listenLoopback(4, 1);
+  const server = createServer().listen({ fd });
+  const near = connect(port, '127.0.0.1');
+  const [far] = await once(server, 'connection');
+  const accepted = far as { _handle: { fd: number }; destroy(): void };
+  // Without connection tracking ENOPROTOOPT, with it ENOENT or, if it tracks all, the port itself.
+  try {
+    assert.is(native().originalPort(accepted._handle.fd, 4), port);
+  } catch (error) {
+    assert.ok(['ENOENT', 'ENOPROTOOPT'].includes((error as NodeJS.ErrnoException).code ?? ''));
+  }
+  assert.throws(() => native().listenLoopback(7 as 4, 1), /integer in range/);
+  near.destroy();
+  accepted.destroy();
+  server.close();
+});
+
 addon('a vsock connection nobody answers is an error', async () => {
   try {
     // No guest of this machine has that context.

@@ -297,7 +297,10 @@ pod('macvtap takes over the hardware address, and gives everything back', async 
   assert.is((await made.attach())?.interfaces[0]?.IPAddresses?.length, 2);
   await made.close();
   assert.equal(namespaces.devices(), ['eth0', 'lo']);
-  assert.match(namespaces.inPod('addr show eth0'), new RegExp(`${MAC}[sS]*10\\.88\\.0\\.9/16[sS]*fd00:88::9/64`));
+  assert.match(
+    namespaces.inPod('addr show eth0'),
+    new RegExp(`${MAC}[\\s\\S]*10\\.88\\.0\\.9/16[\\s\\S]*fd00:88::9/64`),
+  );
 });
 
 pod('none: no NIC, and nothing in the namespace', async ({ namespaces, vm, network }) => {
