@@ -108,7 +108,11 @@ function worded(text: string): string {
   return `exec: ${JSON.stringify(missing)}: ${why}`;
 }
 
-async function withPipes(sys: Sys, run: (fds: readonly [number, number, number]) => Promise<void>): Promise<Stdio> {
+/** Gives `run` a process's ends of three pipes, and the caller ours; a failure closes all. */
+export async function withPipes(
+  sys: Sys,
+  run: (fds: readonly [number, number, number]) => Promise<void>,
+): Promise<Stdio> {
   const opened: number[] = [];
   const pipe = () => {
     const ends = sys.pipe();

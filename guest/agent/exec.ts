@@ -1,13 +1,14 @@
-/** A further process in a container. crun does it: it alone enters all namespaces, cgroup, user, capabilities and limits. */
+/** A further process in a container: by the agent itself where it can, by crun where that takes more. */
 import type { ExecProcessRequest } from '../../host/proto/messages/agent.ts';
 import type { Process as ProcessSpec } from '../../host/proto/messages/oci.ts';
 import type { Container } from './container.ts';
 import { crunProcess } from './crun.ts';
+import { enterContainer } from './enter.ts';
 import { AgentError } from './error.ts';
 import { attempt, exists } from './files.ts';
 import { jsonText, processConfig } from './oci-config.ts';
 import type { Guest } from './options.ts';
-import { Process, SIGKILL } from './process.ts';
+import { Process, SIGKILL, type Stdio } from './process.ts';
 import { resolveUser } from './user.ts';
 
 /** Longest exec id. */
@@ -30,22 +31,12 @@ export async function execProcess(guest: Guest, container: Container, request: E
   // crun would join the frozen cgroup of a paused container and stop there.
   container.require('exec', 'running');
   const release = container.reserveExec(id);
-  const file = `${options.runDir}/.process-${++serial}.json`;
   try {
     const user = request.string_user && resolveUser(guest, container, request.string_user);
     const spec = inherit(user ? { ...process, User: user } : process, container.spec.Process);
     const selinux = exists(sys, `${options.sysRoot}/fs/selinux/enforce`);
-    sys.writeFile(file, jsonText(processConfig(spec, selinux)), 0o600);
-    const { pid, stdio } = await crunProcess(sys, loop, options, spec.Terminal, (pidFile, extra) => [
-      'exec',
-      '--detach',
-      '--process',
-      file,
-      '--pid-file',
-      pidFile,
-      ...extra,
-      container.id,
-    ]);
+    const { pid, stdio } =
+      (await enterContainer(guest, container, spec, selinux)) ?? (await execByCrun(guest, container, spec, selinux));
     const started = new Process(sys, loop, id, pid, stdio);
     started.beforeExit = () => container.oom?.settled();
     if (container.status === 'removing') {
@@ -56,6 +47,30 @@ export async function execProcess(guest: Guest, container: Container, request: E
     container.execs.set(id, started);
   } finally {
     release();
+  }
+}
+
+/** How it is done in any case. */
+async function execByCrun(
+  { sys, loop, options }: Guest,
+  container: Container,
+  spec: ProcessSpec,
+  selinux: boolean,
+): Promise<{ pid: number; stdio: Stdio }> {
+  const file = `${options.runDir}/.process-${++serial}.json`;
+  try {
+    sys.writeFile(file, jsonText(processConfig(spec, selinux)), 0o600);
+    return await crunProcess(sys, loop, options, spec.Terminal, (pidFile, extra) => [
+      'exec',
+      '--detach',
+      '--process',
+      file,
+      '--pid-file',
+      pidFile,
+      ...extra,
+      container.id,
+    ]);
+  } finally {
     attempt(() => sys.unlink(file));
   }
 }

@@ -61,6 +61,31 @@ export interface SpawnOptions {
   readonly newSession?: boolean;
 }
 
+/** A further process of a running container. Lists are texts: they hold 64-bit numbers. */
+export interface EnterOptions {
+  /** A process in all of the container's namespaces. */
+  readonly pid: number;
+  /** Directory of its cgroup. */
+  readonly cgroup: string;
+  /** Name of its session keyring. */
+  readonly keyring: string;
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly stdio: readonly [number, number, number];
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly string[];
+  readonly umask: number;
+  /** `resource soft hard`, all numbers. */
+  readonly rlimits: readonly string[];
+  /** Five sets, bit by number: bounding, effective, inheritable, permitted, ambient. */
+  readonly capabilities: readonly string[];
+  readonly oomScoreAdj: number;
+  /** 0 or 1. */
+  readonly noNewPrivileges: number;
+}
+
 export interface Sys {
   // files
   readFile(path: string, maxBytes: number): Uint8Array;
@@ -120,6 +145,11 @@ export interface Sys {
 
   // processes
   spawn(options: SpawnOptions): number;
+  /**
+   * Starts a process in a container's namespaces; absent where crun has to. Returns a non-blocking descriptor with
+   * records of two 32-bit numbers (guest/agent/enter.ts) that ends when the program was executed or will not be.
+   */
+  enter?(options: EnterOptions): number;
   /** Every child that has ended since. Never blocks. */
   reap(): Reaped[];
   kill(pid: number, signal: number): void;

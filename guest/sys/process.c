@@ -21,14 +21,13 @@
 /* The user and group that own nothing. */
 #define NOBODY 65534
 
-static void free_strings(char **strings) {
+void free_strings(char **strings) {
   if (!strings) return;
   for (char **at = strings; *at; at++) free(*at);
   free(strings);
 }
 
-/* A NULL-terminated copy of a property that is a list of texts; NULL after having thrown. */
-static char **strings_of(JSContext *ctx, JSValueConst object, const char *name) {
+char **strings_of(JSContext *ctx, JSValueConst object, const char *name) {
   JSValue list = JS_GetPropertyStr(ctx, object, name);
   int64_t count;
   char **strings = NULL;
@@ -52,8 +51,7 @@ static char **strings_of(JSContext *ctx, JSValueConst object, const char *name) 
   return strings;
 }
 
-/* The three descriptors of `stdio`; each becomes a private copy above 2, so that none overwrites another on its way. */
-static bool stdio_of(JSContext *ctx, JSValueConst options, int copies[3]) {
+bool stdio_of(JSContext *ctx, JSValueConst options, int copies[3]) {
   JSValue list = JS_GetPropertyStr(ctx, options, "stdio");
   bool good = !JS_IsException(list);
   for (int i = 0; good && i < 3; i++) {

@@ -29,6 +29,13 @@ bool fd_argument(JSContext *ctx, JSValueConst value, int *fd);
 bool bytes_argument(JSContext *ctx, JSValueConst value, uint8_t **data, size_t *length);
 void set_int(JSContext *ctx, JSValueConst object, const char *name, int64_t value);
 
+/* process.c */
+/* A NULL-terminated copy of a property that is a list of texts; NULL after having thrown. */
+char **strings_of(JSContext *ctx, JSValueConst object, const char *name);
+void free_strings(char **strings);
+/* The three descriptors of `stdio`; each becomes a private copy above 2, so that none overwrites another on its way. */
+bool stdio_of(JSContext *ctx, JSValueConst options, int copies[3]);
+
 /* One per concern: adds its functions to `sys`. */
 void text_module(JSContext *ctx);
 void files_module(JSContext *ctx, JSValueConst sys);
@@ -37,6 +44,7 @@ void descriptors_module(JSContext *ctx, JSValueConst sys);
 void socket_module(JSContext *ctx, JSValueConst sys);
 void netlink_module(JSContext *ctx, JSValueConst sys);
 void process_module(JSContext *ctx, JSValueConst sys);
+void enter_module(JSContext *ctx, JSValueConst sys);
 void system_module(JSContext *ctx, JSValueConst sys);
 void poll_module(JSContext *ctx, JSValueConst sys);
 

@@ -1,5 +1,7 @@
 /** Containers in a bare guest, made by calls to its agent: what the shim would send, without a shim. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
 import type { Init } from '../../host/proto/codec.ts';
 import {
   type CreateContainerRequest,
@@ -8,17 +10,22 @@ import {
   type StatsContainerResponse,
 } from '../../host/proto/messages/agent.ts';
 import type { Linux, LinuxResources, Mount, Process, Spec } from '../../host/proto/messages/oci.ts';
-import type { TtrpcClient } from '../../host/ttrpc/client.ts';
+import { TtrpcClient } from '../../host/ttrpc/client.ts';
 import type { Method } from '../../host/ttrpc/types.ts';
+import { BUILD } from '../../setup/paths.ts';
+import { type BareGuest, hung, startGuest } from '../harness/bare-guest.ts';
 
 /** Where the agent lets files be put. */
 export const SHARED = '/run/kata-containers/shared/containers';
-const ROOTFS = `${SHARED}/image`;
+/** A busybox root file system, once installed. */
+export const IMAGE = `${SHARED}/image`;
+/** Where the guest looks for hooks of its own. */
+export const HOOKS = `${SHARED}/hooks`;
+export const S_IFDIR = 0o040000;
+export const S_IFREG = 0o100000;
+const S_IFLNK = 0o120000;
 const CHUNK_BYTES = 1024 * 1024;
 const CALL_TIMEOUT_MS = 60_000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
-const S_IFLNK = 0o120000;
 const APPLETS =
   'sh cat echo sleep id ls ps mkdir touch dd true kill env pwd wc grep sync head test hostname sysctl stat mount umount ln nproc readlink sort tr cut ipcs mknod chmod awk seq nslookup';
 const DIRECTORIES = ['bin', 'proc', 'sys', 'dev', 'tmp', 'etc', 'real', 'disk'];
@@ -48,10 +55,49 @@ export interface Ended {
   readonly status: number;
 }
 
+/**
+ * Boots a guest with two processors and a sandbox, and installs IMAGE.
+ * @param extra further arguments of QEMU
+ */
+export async function bootPod(extra: readonly string[] = []): Promise<BareContainers> {
+  if (!existsSync(join(BUILD, 'share/guest/amd64/manifest.json'))) throw new Error('run `npm run guest` first');
+  const guest = await startGuest(['-smp', '2', ...extra]);
+  try {
+    const pod = new BareContainers(new TtrpcClient(await Promise.race([guest.socket, hung(guest)])), guest);
+    await pod.call('CreateSandbox', methods.CreateSandbox, {
+      sandbox_id: 'pod',
+      hostname: 'the-pod',
+      guest_hook_path: HOOKS,
+    });
+    await pod.install();
+    return pod;
+  } catch (thrown) {
+    await guest.stop();
+    throw thrown;
+  }
+}
+
+/** @param text of the error the call must fail with */
+export async function rejects(promise: Promise<unknown>, text: RegExp): Promise<void> {
+  const message = await promise.then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+  assert.ok(text.test(message ?? ''), `${text}: ${message ?? 'it did not fail'}`);
+}
+
 export class BareContainers {
   private serial = 0;
 
-  constructor(readonly client: TtrpcClient) {}
+  constructor(
+    readonly client: TtrpcClient,
+    readonly guest?: BareGuest,
+  ) {}
+
+  async close(): Promise<void> {
+    this.client.close('the tests are over');
+    await this.guest?.stop();
+  }
 
   call<Req, Res>(
     name: string,
@@ -64,16 +110,16 @@ export class BareContainers {
 
   /** Puts a busybox root file system into the guest. */
   async install(): Promise<void> {
-    for (const name of DIRECTORIES) await this.put(`${ROOTFS}/${name}`, S_IFDIR | 0o755);
-    await this.put(`${ROOTFS}/bin/busybox`, S_IFREG | 0o755, readFileSync('/bin/busybox'));
+    for (const name of DIRECTORIES) await this.put(`${IMAGE}/${name}`, S_IFDIR | 0o755);
+    await this.put(`${IMAGE}/bin/busybox`, S_IFREG | 0o755, readFileSync('/bin/busybox'));
     for (const name of APPLETS.split(' '))
-      await this.put(`${ROOTFS}/bin/${name}`, S_IFLNK | 0o777, Buffer.from('busybox'));
+      await this.put(`${IMAGE}/bin/${name}`, S_IFLNK | 0o777, Buffer.from('busybox'));
     await this.put(
-      `${ROOTFS}/etc/passwd`,
+      `${IMAGE}/etc/passwd`,
       S_IFREG | 0o644,
       Buffer.from('root:x:0:0::/root:/bin/sh\nweb:x:33:33::/:/bin/sh\n'),
     );
-    await this.put(`${ROOTFS}/link`, S_IFLNK | 0o777, Buffer.from('/real'));
+    await this.put(`${IMAGE}/link`, S_IFLNK | 0o777, Buffer.from('/real'));
   }
 
   async put(path: string, mode: number, data: Uint8Array = new Uint8Array(0)): Promise<void> {
@@ -88,7 +134,7 @@ export class BareContainers {
     const { process, spec, linux, resources, mounts, request } = wanted;
     const OCI: Init<Spec> = {
       Process: { Args: [...args], Env: ['PATH=/bin'], Cwd: '/', ...process },
-      Root: { Path: ROOTFS },
+      Root: { Path: IMAGE },
       Mounts: [...MOUNTS, ...(mounts ?? [])],
       ...spec,
       Linux: {

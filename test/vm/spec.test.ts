@@ -1,56 +1,28 @@
 /** What a spec asks for, in a real guest: each thing seen from inside a container. One boot serves all tests. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Init } from '../../host/proto/codec.ts';
 import { AgentServiceService as methods } from '../../host/proto/messages/agent.ts';
-import { TtrpcClient } from '../../host/ttrpc/client.ts';
-import { BUILD } from '../../setup/paths.ts';
-import { type BareGuest, startGuest } from '../harness/bare-guest.ts';
-import { BareContainers } from './bare-containers.ts';
+import type { Process } from '../../host/proto/messages/oci.ts';
+import { type BareContainers, bootPod, HOOKS, IMAGE, rejects, S_IFDIR, S_IFREG } from './bare-containers.ts';
 
-const MIB = 1024 * 1024;
-const DISK_BYTES = 16 * MIB;
-const DISK_MOUNT = '/run/kata-containers/sandbox/storage/disk';
-const IMAGE = '/run/kata-containers/shared/containers/image';
-const HOOKS = '/run/kata-containers/shared/containers/hooks';
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
 const EOPNOTSUPP = 95;
 const RESTARTS = 12;
 const PLAIN = ['mount', 'ipc', 'uts'].map((Type) => ({ Type }));
+/** Without capabilities of its own a process is left to crun. */
+const CAPABLE: Init<Process> = {
+  Capabilities: { Bounding: ['CAP_KILL'], Effective: ['CAP_KILL'], Permitted: ['CAP_KILL'] },
+};
 const CONTAINER_TYPE = 'io.katacontainers.pkg.oci.container_type';
 
 const specs = suite('a spec in the guest');
-let directory: string;
-let guest: BareGuest;
 let pod: BareContainers;
 
 specs.before(async () => {
-  assert.ok(existsSync(join(BUILD, 'share/guest/amd64/manifest.json')), 'run `npm run guest` first');
-  directory = mkdtempSync(join(tmpdir(), 'spec-'));
-  const disk = join(directory, 'disk.img');
-  writeFileSync(disk, '');
-  truncateSync(disk, DISK_BYTES);
-  execFileSync('mkfs.ext4', ['-q', '-F', disk]);
-  const drive = ['-drive', `file=${disk},if=none,id=d0,format=raw`, '-device', 'virtio-blk-pci,drive=d0'];
-  guest = await startGuest(['-smp', '2', ...drive]);
-  pod = new BareContainers(new TtrpcClient(await guest.socket));
-  await pod.call('CreateSandbox', methods.CreateSandbox, {
-    sandbox_id: 'pod',
-    hostname: 'the-pod',
-    guest_hook_path: HOOKS,
-  });
-  await pod.install();
+  pod = await bootPod();
 });
 
-specs.after(async () => {
-  pod?.client.close('the tests are over');
-  await guest?.stop();
-  rmSync(directory, { recursive: true, force: true });
-});
+specs.after(() => pod?.close());
 
 specs('user, groups, umask, working directory, environment', async () => {
   const User = { UID: 33, GID: 34, AdditionalGids: [5, 77], Umask: 0o027 };
@@ -109,102 +81,6 @@ specs('read-only root, masked and read-only paths, mounts onto links, a hundred 
   assert.equal([lines[1], lines[2], lines[4], lines[5]], ['0', '0', '1', '100']);
 });
 
-specs('limits: pids, shares, quota, burst, processors, memory, swap, unified', async () => {
-  const id = await pod.start(['sleep', '1000'], {
-    resources: {
-      Pids: { Limit: 32 },
-      CPU: { Shares: 512, Quota: 50_000, Period: 100_000, Burst: 10_000, Cpus: '7', Mems: '3' },
-      Memory: { Limit: 64 * MIB, Swap: 64 * MIB, Reservation: 32 * MIB },
-      Unified: { 'memory.high': String(60 * MIB), 'memory.oom.group': '1', 'not.here': '1' },
-    },
-  });
-  assert.equal(await cgroup(id, ['pids.max', 'cpu.weight', 'cpu.max', 'cpu.max.burst', 'cpuset.cpus']), [
-    '32',
-    '20',
-    '50000 100000',
-    '10000',
-    '1',
-  ]);
-  assert.equal(await cgroup(id, ['memory.max', 'memory.swap.max', 'memory.low', 'memory.high', 'memory.oom.group']), [
-    String(64 * MIB),
-    '0',
-    String(32 * MIB),
-    String(60 * MIB),
-    '1',
-  ]);
-  assert.is(await pod.sh(id, 'nproc'), '1');
-  const { out, status } = await pod.exec(id, ['sh', '-c', 'for i in $(seq 64); do sleep 1000 & done; echo all']);
-  assert.not.match(out, /all/);
-  assert.is.not(status, 0);
-  await pod.remove(id);
-});
-
-specs('limits change while it runs, and none below what is in use', async () => {
-  const limit = 64 * MIB;
-  // 24 MiB in a variable.
-  const hold = 'a=$(dd if=/dev/zero bs=1M count=24 | tr "\\0" a); echo held; sleep 1000; true';
-  const id = await pod.start(['sh', '-c', hold], { resources: { Memory: { Limit: limit, Swap: limit } } });
-  await pod.call('ReadStdout', methods.ReadStdout, { container_id: id, exec_id: id, len: 100 });
-  await pod.update(id, {
-    CPU: { Quota: 20_000, Period: 50_000, Shares: 2048 },
-    Memory: { Limit: 2 * limit, Swap: 2 * limit },
-  });
-  assert.equal(await cgroup(id, ['cpu.max', 'cpu.weight', 'memory.max']), ['20000 50000', '79', String(2 * limit)]);
-  await pod.update(id, {
-    CPU: { Quota: -1 },
-    Memory: { Limit: limit, Swap: limit },
-    Unified: { 'memory.high': 'max' },
-  });
-  assert.equal(await cgroup(id, ['cpu.max', 'memory.max']), ['max 50000', String(limit)]);
-  await rejects(pod.update(id, { Memory: { Limit: 8 * MIB } }), /cannot be reclaimed/);
-  await rejects(pod.update(id, { CPU: { Quota: 1, Period: 100_000 } }), /cpu\.max/);
-  assert.is(await cgroup(id, ['memory.max']).then(String), String(limit));
-  const { cgroup_stats: stats } = await pod.stats(id);
-  assert.ok(Number(stats?.memory_stats?.usage?.usage) > 24 * MIB);
-  await pod.remove(id);
-});
-
-specs('throttles hold for the guest’s disk, and its I/O is counted', async () => {
-  const disk = { driver: 'blk', source: '/dev/vda', fstype: 'ext4', mount_point: DISK_MOUNT, options: [] };
-  const id = await pod.start(['sleep', '1000'], {
-    request: { storages: [disk] },
-    mounts: [{ destination: '/disk', type: 'bind', source: DISK_MOUNT, options: ['rbind'] }],
-    resources: {
-      BlockIO: { Weight: 500, ThrottleWriteBpsDevice: [{ Major: 8, Minor: 0, Rate: 64 * MIB }] },
-    },
-  });
-  const [max] = await cgroup(id, ['io.max']);
-  assert.match(max ?? '', /^\d+:0 rbps=max wbps=67108864 /);
-  await pod.sh(id, 'dd if=/dev/zero of=/disk/file bs=64k count=16; sync');
-  const { cgroup_stats: stats } = await pod.stats(id);
-  const written = stats?.blkio_stats?.io_service_bytes_recursive.find(({ op }) => op === 'Write');
-  assert.ok(Number(written?.value) >= MIB, JSON.stringify(stats?.blkio_stats));
-  assert.is(Number(written?.major), Number(max?.split(':')[0]));
-  await pod.remove(id);
-});
-
-specs('statistics: time, memory, processes', async () => {
-  const id = await pod.start([
-    'sh',
-    '-c',
-    'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done; sleep 1000; true',
-  ]);
-  await pod.call('ReadStdout', methods.ReadStdout, { container_id: id, exec_id: id, len: 100 });
-  const { cgroup_stats: stats } = await pod.stats(id);
-  const usage = stats?.cpu_stats?.cpu_usage;
-  const [total, user, system] = [usage?.total_usage, usage?.usage_in_usermode, usage?.usage_in_kernelmode].map(Number);
-  assert.ok((total ?? 0) > 0 && (user ?? 0) > 0);
-  // A loop of the shell's own is user time.
-  assert.ok((user ?? 0) > (system ?? 0), `user ${user}, system ${system}`);
-  assert.is(Number(stats?.pids_stats?.current), 2);
-  const memory = stats?.memory_stats?.stats ?? {};
-  for (const name of ['anon', 'pgfault', 'inactive_anon', 'kernel', 'total_rss'])
-    assert.ok(Number(memory[name]) > 0, name);
-  for (const name of ['total_inactive_file', 'pgmajfault', 'events.oom_kill'])
-    assert.is(Number(memory[name] ?? -1), 0, name);
-  await pod.remove(id);
-});
-
 specs('sysctls: the network’s for all, the others in the pod’s namespaces', async () => {
   const Sysctl = {
     'net.ipv4.ip_local_port_range': '20000 30000',
@@ -239,41 +115,59 @@ specs('a user namespace with its mappings', async () => {
   assert.equal(out.split('\n'), ['0', '0 65536 65536', '0', 'the-pod']);
 });
 
+specs('an exec is what its container is', async () => {
+  const script = [
+    'grep -E "^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Sig[BIC]|Umask)" /proc/self/status',
+    'ls -l /proc/self/ns | grep -o "[a-z_]*:.[0-9]*"',
+    'cat /proc/self/cgroup /proc/self/oom_score_adj',
+    'ulimit -a; env | sort; ls /proc/self/fd; pwd; id; echo written >/dev/stdout',
+    'echo end',
+  ].join(';');
+  const five = ['CAP_KILL', 'CAP_CHOWN', 'CAP_NET_RAW', 'CAP_SETUID', 'CAP_SETGID'];
+  const base = { Bounding: five, Effective: five, Permitted: five };
+  const processes: Init<Process>[] = [
+    { Capabilities: base, Rlimits: [{ Type: 'RLIMIT_CORE', Hard: 2n ** 64n - 1n, Soft: 7 }], OOMScoreAdj: 345 },
+    { Capabilities: base, User: { UID: 33, GID: 34, AdditionalGids: [5, 77] }, NoNewPrivileges: true, Cwd: '/tmp' },
+    { Capabilities: { ...base, Inheritable: five, Ambient: five }, User: { UID: 4000, GID: 1, Umask: 0o077 } },
+  ];
+  for (const process of processes) {
+    const id = await pod.start(['sh', '-c', `${script}; sleep 1000; true`], { process });
+    let init = '';
+    while (!init.endsWith('end\n')) {
+      const { data } = await pod.call('ReadStdout', methods.ReadStdout, { container_id: id, exec_id: id, len: 32_768 });
+      init += Buffer.from(data).toString();
+    }
+    const { out, err, status } = await pod.exec(id, ['sh', '-c', script], process);
+    assert.equal([status, err], [0, '']);
+    assert.is(out, init);
+    await pod.remove(id);
+  }
+});
+
+specs('an exec counts among the processes of its container, and ends with it', async () => {
+  const id = await pod.start(['sleep', '1000'], { process: CAPABLE, resources: { Pids: { Limit: 8 } } });
+  const process = { Args: ['sleep', '1000'], Env: ['PATH=/bin'], Cwd: '/', ...CAPABLE };
+  await pod.call('ExecProcess', methods.ExecProcess, { container_id: id, exec_id: 'running', process });
+  const exec = pod.exec(id, ['sh', '-c', 'for i in $(seq 16); do sleep 1000 & done; wait'], CAPABLE);
+  assert.is.not((await exec).status, 0);
+  await pod.signal(id, 9);
+  assert.is(await pod.wait(id), 137);
+  assert.is((await pod.end(id, 'running')).status, 137);
+  await pod.remove(id);
+});
+
 specs('programs that cannot be run are told in runc’s words, and leave nothing', async () => {
   const before = await census();
   await rejects(pod.create(['nope']), /^exec: "nope": executable file not found in \$PATH$/);
   await rejects(pod.create(['/nope']), /^exec: "\/nope": stat \/nope: no such file or directory$/);
   await rejects(pod.create(['/etc/passwd']), /permission denied/i);
   assert.equal(await census(), before);
-  const id = await pod.start(['sleep', '1000']);
+  const id = await pod.start(['sleep', '1000'], { process: CAPABLE });
   await rejects(pod.exec(id, ['nope']), /^exec: "nope": executable file not found in \$PATH$/);
-  await rejects(pod.exec(id, ['pwd'], { Cwd: '/not/there' }), /chdir/);
+  await rejects(pod.exec(id, ['/tmp']), /^exec: "\/tmp": is a directory$/);
+  await rejects(pod.exec(id, ['/etc/passwd']), /^exec: "\/etc\/passwd": permission denied$/);
+  await rejects(pod.exec(id, ['pwd'], { Cwd: '/not/there' }), /chdir to cwd \("\/not\/there"\).*no such file/);
   await pod.remove(id);
-});
-
-specs('a kill for want of memory is told before the end', async () => {
-  const order: string[] = [];
-  const asked = pod
-    .call('GetOOMEvent', methods.GetOOMEvent, {}, 0)
-    .then((event) => order.push(`oom ${event.container_id}`));
-  const resources = { Memory: { Limit: 16 * MIB, Swap: 16 * MIB } };
-  const hungry = ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=100M', 'count=1'];
-  const first = await pod.start(hungry, { resources });
-  await pod.wait(first).then((status) => order.push(`exit ${status}`));
-  await asked;
-  assert.equal(order, [`oom ${first}`, 'exit 137']);
-  // The host is between two calls.
-  const second = await pod.start(['sh', '-c', 'dd if=/dev/zero of=/dev/null bs=100M count=1; sleep 1000'], {
-    resources,
-  });
-  const events = (await pod.stats(second)).cgroup_stats?.memory_stats?.stats ?? {};
-  assert.is.not(events['events.oom_kill'], undefined);
-  const { container_id: killed } = await pod.call('GetOOMEvent', methods.GetOOMEvent, {}, 20_000);
-  assert.is(killed, second);
-  // Once a kill.
-  await rejects(pod.call('GetOOMEvent', methods.GetOOMEvent, {}, 300), /./);
-  await pod.remove(first);
-  await pod.remove(second);
 });
 
 specs('a pod that shares its processes: killing one container spares the others', async () => {
@@ -332,11 +226,6 @@ specs('hooks of the guest run in the guest', async () => {
   assert.match(await pod.output('cat /tmp/stages'), /^prestart\npoststart\npoststop\nprestart/);
 });
 
-/** A file each of a container's cgroup, as the container sees them. */
-async function cgroup(id: string, files: readonly string[]): Promise<string[]> {
-  return (await pod.sh(id, `cd /sys/fs/cgroup; for f in ${files.join(' ')}; do echo $(cat $f); done`)).split('\n');
-}
-
 /** What the guest holds: descriptors of the agent, mounts, cgroups, files of containers. */
 async function census(): Promise<string> {
   const bind = (source: string, destination: string) => ({
@@ -359,14 +248,6 @@ async function census(): Promise<string> {
 
 function tmpfs(destination: string) {
   return { destination, type: 'tmpfs', source: 'tmpfs', options: ['mode=1777', 'size=64k'] };
-}
-
-async function rejects(promise: Promise<unknown>, text: RegExp): Promise<void> {
-  const message = await promise.then(
-    () => undefined,
-    (error: Error) => error.message,
-  );
-  assert.ok(text.test(message ?? ''), `${text}: ${message ?? 'it did not fail'}`);
 }
 
 specs.run();
