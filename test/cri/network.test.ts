@@ -20,6 +20,7 @@ const FORWARDED_BYTES = 2 * 1024 * 1024;
 eachCri('network', (test) => {
   let pod: Pod;
   let main: Container;
+  let web: Container;
   let addresses: string[] = [];
 
   test('a pod with listeners', async ({ pods }) => {
@@ -29,9 +30,11 @@ eachCri('network', (test) => {
     });
     main = await pod.container();
     addresses = await pod.addresses();
-    await pod.container({ command: ['nc', '-lk', '-p', String(ECHO_PORT), '-e', 'cat'] });
-    await pod.container({ command: ['nc', '-lk', '-s', '127.0.0.1', '-p', String(LOOPBACK_PORT), '-e', 'cat'] });
-    await until('they listen', async () => (await main.sh('netstat -ltn')).split('LISTEN').length > 2);
+    await pod.container({ command: echo(ECHO_PORT) });
+    const script = `mkdir /www; echo inside >/www/word; head -c ${FORWARDED_BYTES} /dev/urandom >/www/bulk
+      exec httpd -f -p 127.0.0.1:${LOOPBACK_PORT} -h /www`;
+    web = await pod.container({ command: ['sh', '-c', script] });
+    for (const port of [ECHO_PORT, LOOPBACK_PORT]) await listening(main, port);
   });
 
   test('the container has the addresses CRI tells, of both families', async () => {
@@ -103,13 +106,13 @@ eachCri('network', (test) => {
   });
 
   test('containers of the pod meet on its loopback', async () => {
-    assert.is(await main.sh(`echo inside | timeout 10 nc 127.0.0.1 ${LOOPBACK_PORT}`), 'inside\n');
+    assert.is(await main.sh(`wget -q -O - http://127.0.0.1:${LOOPBACK_PORT}/word`), 'inside\n');
   });
 
   test('a pod of runc and this one reach each other', async ({ pods }) => {
     const other = await pods.run({}, 'runc');
     const [address = ''] = await other.addresses();
-    const peer = await other.container({ command: ['nc', '-lk', '-p', '7000', '-e', 'cat'] });
+    const peer = await other.container({ command: echo(7000) });
     await listening(peer, 7000);
     assert.is(await main.sh(`echo there | timeout 20 nc ${address} 7000`), 'there\n');
     assert.is(await peer.sh(`echo back | timeout 20 nc ${addresses[0]} ${ECHO_PORT}`), 'back\n');
@@ -120,30 +123,32 @@ eachCri('network', (test) => {
     assert.is(await ask(await pods.network.connect(GATEWAYS.ipv4, HOST_PORT), 'mapped\n'), 'mapped\n');
   });
 
-  for (const [what, port] of [
-    ['the pod’s address', ECHO_PORT],
-    ['its loopback', LOOPBACK_PORT],
-  ] as const) {
-    test(`a port is forwarded to a listener on ${what}, again and again`, async () => {
-      for (let round = 0; round < 3; round++) {
-        const forwarded = await pod.forward(port);
-        await forwarded.write(`round ${round}\n`);
-        await forwarded.until(({ data, error }) => data.endsWith('\n') || error !== '');
-        assert.equal([forwarded.data, forwarded.error], [`round ${round}\n`, '']);
-        forwarded.close();
-        await forwarded.ended;
-      }
-    });
-  }
+  test('a port is forwarded to a listener on the pod’s addresses, again and again', async () => {
+    for (let round = 0; round < 3; round++) {
+      const forwarded = await pod.forward(ECHO_PORT);
+      await forwarded.write(`round ${round}\n`);
+      await forwarded.until(({ data, error }) => data.endsWith('\n') || error !== '');
+      assert.equal([forwarded.data, forwarded.error], [`round ${round}\n`, '']);
+      forwarded.close();
+      await forwarded.ended;
+    }
+  });
 
-  test(`a forwarded port carries ${FORWARDED_BYTES} bytes both ways`, async () => {
+  test('a port is forwarded to a listener on the pod’s loopback only', async () => {
+    const body = await get(pod, 'word');
+    assert.is(body, 'inside\n');
+  });
+
+  test(`a forwarded port carries ${FORWARDED_BYTES} bytes in and out`, async () => {
     const data = randomBytes(FORWARDED_BYTES).toString('base64');
-    const forwarded = await pod.forward(LOOPBACK_PORT);
+    const forwarded = await pod.forward(ECHO_PORT);
     await forwarded.write(data);
     await forwarded.until(({ bytes, error }) => bytes >= data.length || error !== '');
     assert.equal([forwarded.error, sha256(forwarded.data)], ['', sha256(data)]);
     forwarded.close();
     await forwarded.ended;
+    const [sum] = (await web.sh('sha256sum /www/bulk')).split(' ');
+    assert.is(sha256(Buffer.from(await get(pod, 'bulk', FORWARDED_BYTES), 'latin1')), sum);
   });
 
   test('a forwarded port where nobody listens says so', async () => {
@@ -191,6 +196,23 @@ eachCri('network', (test) => {
     });
   }
 });
+
+/** A server that answers everybody with what they say. */
+function echo(port: number): string[] {
+  return ['nc', '-ll', '-p', String(port), '-e', 'cat'];
+}
+
+/** A file from the pod's loopback by way of a forwarded port, as latin1. */
+async function get(pod: Pod, file: string, bytes = 1): Promise<string> {
+  const forwarded = await pod.forward(LOOPBACK_PORT);
+  await forwarded.write(`GET /${file} HTTP/1.0\r\n\r\n`);
+  const body = () => forwarded.raw.subarray(forwarded.raw.indexOf('\r\n\r\n') + 4);
+  await forwarded.until(({ raw, error }) => (raw.includes('\r\n\r\n') && body().length >= bytes) || error !== '');
+  assert.is(forwarded.error, '');
+  forwarded.close();
+  await forwarded.ended;
+  return body().toString('latin1');
+}
 
 /** Sends a line and gives what comes back up to the next newline. */
 async function ask(socket: Socket, line: string): Promise<string> {

@@ -165,7 +165,12 @@ export class ForwardedPort {
 
   /** What has come until now. */
   get data(): string {
-    return Buffer.concat(this.#data).toString();
+    return this.raw.toString();
+  }
+
+  get raw(): Buffer {
+    if (this.#data.length > 1) this.#data = [Buffer.concat(this.#data)];
+    return this.#data[0] ?? Buffer.alloc(0);
   }
 
   get bytes(): number {
