@@ -51,6 +51,13 @@ export interface Native {
   mountFlags(path: string): number;
   /** Opens `path` below `root`; fails with ELOOP or EXDEV where a link or `..` would leave it. */
   openBeneath(root: string, path: string, flags: number, mode: number): number;
+  /**
+   * Descriptors of `path` as the mount namespace at `namespace` has it, and of a copy of what is mounted there, attached nowhere.
+   * Both belong to the caller.
+   */
+  copyMount(namespace: string, path: string, recursive: boolean): Promise<{ place: number; tree: number }>;
+  /** Mounts such a copy at `target`; its descriptor stays open. */
+  attachMount(tree: number, target: string): void;
   /** A listening unix socket (mode 0600) that Node does not poll: for a child to accept on. */
   listenUnix(path: string, backlog: number): number;
   /** Keeps descriptors from 3 on from children that are not handed them. */

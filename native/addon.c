@@ -11,6 +11,8 @@ static const struct {
 	{"umount", umount_fs},
 	{"mountFlags", mount_flags},
 	{"openBeneath", open_beneath},
+	{"copyMount", copy_mount},
+	{"attachMount", attach_mount},
 	{"listenUnix", listen_unix},
 	{"closeOnExec", close_on_exec},
 	{"peerCredentials", peer_credentials},

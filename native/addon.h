@@ -35,6 +35,8 @@ napi_value mount_fs(napi_env env, napi_callback_info info);
 napi_value umount_fs(napi_env env, napi_callback_info info);
 napi_value mount_flags(napi_env env, napi_callback_info info);
 napi_value open_beneath(napi_env env, napi_callback_info info);
+napi_value copy_mount(napi_env env, napi_callback_info info);
+napi_value attach_mount(napi_env env, napi_callback_info info);
 napi_value listen_unix(napi_env env, napi_callback_info info);
 napi_value close_on_exec(napi_env env, napi_callback_info info);
 napi_value peer_credentials(napi_env env, napi_callback_info info);

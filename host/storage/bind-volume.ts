@@ -44,23 +44,27 @@ export function bindOptions(options: readonly string[]): BindOptions {
   };
 }
 
+/** What is bound. VolumeSource is one. */
+export interface BindSource {
+  /** Leads to it, whatever has become of its name. */
+  readonly path: string;
+  /** Where it lies on the host. */
+  readonly realPath: string;
+  readonly kind: string;
+  /** A copy of what is mounted there, as far as it is wanted, to be attached instead of bound. */
+  readonly tree?: number | undefined;
+}
+
 /**
  * Binds a source at a place.
- * @param source path of it, not followed any further
- * @param realPath where it lies on the host
- * @param directory whether it is one
  * @throws what the addon throws; nothing is left mounted
  */
-export function bindVolume(
-  source: string,
-  realPath: string,
-  directory: boolean,
-  place: BindPlace,
-  options: BindOptions,
-): void {
+export function bindVolume(source: BindSource, place: BindPlace, options: BindOptions): void {
   const { staging, target, hidden } = place;
-  const recursive = directory && options.recursive;
-  native().mount(source, staging, '', MS.BIND | (recursive ? MS.REC : 0), '', '');
+  const { realPath } = source;
+  const recursive = source.kind === 'directory' && options.recursive;
+  if (source.tree !== undefined) native().attachMount(source.tree, staging);
+  else native().mount(source.path, staging, '', MS.BIND | (recursive ? MS.REC : 0), '', '');
   try {
     // First of all: until then what is done here happens to the host's mounts as well.
     native().mount('none', staging, '', (options.follow ? MS.SLAVE : MS.PRIVATE) | MS.REC, '', '');

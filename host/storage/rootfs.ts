@@ -41,6 +41,7 @@ export class Rootfs implements RootfsShare {
   readonly #useBlock: boolean;
   readonly #guestEmptyDir: boolean;
   readonly #sandboxMounts: boolean;
+  readonly #hostNamespace: string | undefined;
   #expectShare = true;
 
   /**
@@ -58,6 +59,7 @@ export class Rootfs implements RootfsShare {
     this.#block = new BlockRootfs(hypervisor);
     this.#volumes = new BlockVolumes(hypervisor);
     this.#guestEmptyDir = config.guestEmptyDir ?? false;
+    this.#hostNamespace = config.hostNamespace;
     this.#sandboxMounts = (config.sandboxMounts?.length ?? 0) > 0;
     if (sharedFs(config.sharedFs) === 'none') {
       if (!copying) throw new KataError('internal', 'shared_fs = "none" needs an agent to copy files with');
@@ -104,7 +106,7 @@ export class Rootfs implements RootfsShare {
   }
 
   async addVolume(id: string, mount: SpecMount, spec?: Uint8Array): Promise<GuestVolume | undefined> {
-    const source = await VolumeSource.open(id, mount);
+    const source = await VolumeSource.open(id, mount, this.#hostNamespace);
     try {
       if (source.kind === 'block' && this.#useBlock) return await this.#addBlockMount(id, mount, source);
       const inMemory = await memoryEmptyDir(mount, source, spec);

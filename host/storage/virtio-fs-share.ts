@@ -257,7 +257,7 @@ export class VirtioFsShare {
     makePlace(target, kind);
     const place = { staging: join(this.#staging, kind), target, hidden: this.#directory };
     try {
-      bindVolume(source.path, realPath, kind === 'directory', place, bindOptions(options));
+      bindVolume(source, place, bindOptions(options));
     } catch (thrown) {
       removePlace(target, kind);
       throw new KataError('invalid_argument', `${what} cannot be shared: ${reasonOf(thrown)}`, { cause: thrown });
@@ -273,7 +273,7 @@ export class VirtioFsShare {
     for (const { path, name, readOnly } of mounts) {
       const destination = join(GUEST_SHARED, SANDBOX_MOUNTS, name);
       const mount = { source: path, destination, type: 'bind', options: ['rbind', readOnly ? 'ro' : 'rw'] };
-      const source = await VolumeSource.open('sandbox_bind_mounts', mount);
+      const source = await VolumeSource.open('sandbox_bind_mounts', mount, this.#config.hostNamespace);
       try {
         this.#sandboxMounts.set(
           join(directory, name),

@@ -44,6 +44,11 @@ export interface VirtiofsdConfig {
   readonly queueSize?: number | undefined;
   /** `sandbox_bind_mounts`: what every guest finds below SANDBOX_MOUNTS in the share, without its containers. */
   readonly sandboxMounts?: readonly SandboxMount[] | undefined;
+  /**
+   * The mount namespace in which paths of volumes count, as `/proc/self/fd/5`: the host's. Absent: this process's own, which
+   * has what was mounted before it was made, and of later mounts those that propagate.
+   */
+  readonly hostNamespace?: string | undefined;
 }
 
 /** Options by which an operator could open the host to the guest, or that are ours to give. */

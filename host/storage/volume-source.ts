@@ -2,8 +2,9 @@
 import { close, constants, fstat, open, readlinkSync, type Stats } from 'node:fs';
 import { promisify } from 'node:util';
 import { KataError, reasonOf } from '../error.ts';
-import { O_PATH } from '../native.ts';
+import { native, O_PATH } from '../native.ts';
 import type { Mount } from '../proto/messages/oci.ts';
+import { bindOptions } from './bind-volume.ts';
 
 export type SourceKind = 'file' | 'directory' | 'socket' | 'fifo' | 'char' | 'block';
 
@@ -12,22 +13,27 @@ export class VolumeSource {
     readonly fd: number,
     readonly kind: SourceKind,
     readonly stat: Stats,
+    /** A copy of what is mounted there, where it was opened in another mount namespace. */
+    readonly tree: number | undefined,
   ) {}
 
   /**
    * Opens a mount's source. The path is the node's own, so links in it are followed, but only this once.
    * @param id of the container, for error messages
+   * @param namespace of the mounts in which the path counts; absent: this process's own
    * @throws KataError `not_found` when it does not exist, `invalid_argument` when it cannot be opened
    */
-  static async open(id: string, { source, destination }: Mount): Promise<VolumeSource> {
+  static async open(id: string, mount: Mount, namespace?: string): Promise<VolumeSource> {
+    const { source, destination } = mount;
     const what = `container ${id}: ${JSON.stringify(source)}, to be mounted at ${destination},`;
     if (!source.startsWith('/')) {
       throw new KataError('invalid_argument', `${what} is no absolute path; correct the mount's source`);
     }
-    let fd: number;
+    let [fd, tree]: [number, number | undefined] = [-1, undefined];
     try {
       // In a thread: a network file system whose server is gone must not stop everything else.
-      fd = await promisify(open)(source, O_PATH | constants.O_NONBLOCK);
+      if (namespace === undefined) fd = await promisify(open)(source, O_PATH | constants.O_NONBLOCK);
+      else ({ place: fd, tree } = await native().copyMount(namespace, source, bindOptions(mount.options).recursive));
     } catch (thrown) {
       const { code } = thrown as NodeJS.ErrnoException;
       if (code === 'ENOENT' || code === 'ENOTDIR') {
@@ -37,9 +43,10 @@ export class VolumeSource {
     }
     try {
       const stat = await promisify(fstat)(fd);
-      return new VolumeSource(fd, kindOf(stat), stat);
+      return new VolumeSource(fd, kindOf(stat), stat, tree);
     } catch (thrown) {
       await promisify(close)(fd);
+      if (tree !== undefined) await promisify(close)(tree);
       throw new KataError('invalid_argument', `${what} cannot be examined: ${reasonOf(thrown)}`, { cause: thrown });
     }
   }
@@ -64,6 +71,8 @@ export class VolumeSource {
 
   async close(): Promise<void> {
     await promisify(close)(this.fd);
+    // What was attached nowhere goes with its descriptor.
+    if (this.tree !== undefined) await promisify(close)(this.tree);
   }
 }
 

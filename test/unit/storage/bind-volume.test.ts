@@ -1,3 +1,4 @@
+import { spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -312,6 +313,51 @@ volumes('of the sandbox itself, and the size of the queue', async ({ directory, 
   const broken = new Rootfs(sandbox, { ...CONFIG, sandboxMounts: [...sandboxMounts, missing] }, hypervisorOf);
   assert.match((await failure(broken.prepare())).message, /nonexistent.*does not exist/);
   await broken.close();
+});
+
+volumes('of another mount namespace: what was mounted there since', async ({ directory, sandbox, share }) => {
+  await share.close();
+  const source = makeDirectory(directory, 'source');
+  // As a host whose mounts do not propagate; nobody but the children is in it.
+  const host = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', 'echo ready; exec sleep 1000']);
+  try {
+    await new Promise((ready) => host.stdout.once('data', ready));
+    const there = (...argv: string[]): void => {
+      const { status, stderr } = spawnSync('nsenter', ['--mount', '--target', `${host.pid}`, ...argv]);
+      assert.is(status, 0, `${stderr}`);
+    };
+    there('mount', '-t', 'tmpfs', 'tmpfs', source);
+    there('mount', '--make-shared', source);
+    there('mkdir', join(source, 'below'), join(source, 'later'));
+    there('mount', '-t', 'tmpfs', 'tmpfs', join(source, 'below'));
+    there('touch', join(source, 'of-host'), join(source, 'below/deep'));
+    const own = new Rootfs(sandbox, { ...CONFIG, hostNamespace: `/proc/${host.pid}/ns/mnt` }, hypervisor);
+    const before = readdirSync('/proc/self/fd').length;
+    await own.addVolume('c', bind(source, ['rbind', 'rslave', 'ro']));
+    await own.addVolume('c', bind(source, ['bind', 'rw']));
+    await own.addVolume('c', bind(join(source, 'of-host'), ['rbind']));
+    const { code, message } = await failure(own.addVolume('c', bind(join(source, 'file'))));
+    assert.is(code, 'not_found', message);
+    assert.equal(readdirSync(seen(sandbox, 'c', 0)).sort(), ['below', 'later', 'of-host']);
+    assert.equal(readdirSync(join(seen(sandbox, 'c', 0), 'below')), ['deep']);
+    assert.equal(readdirSync(join(seen(sandbox, 'c', 1), 'below')), []);
+    assert.throws(() => writeFileSync(join(seen(sandbox, 'c', 0), 'below/x'), ''), /EROFS/);
+    writeFileSync(seen(sandbox, 'c', 2), 'of the guest');
+    there('grep', 'of the guest', join(source, 'of-host'));
+    there('mount', '-t', 'tmpfs', 'tmpfs', join(source, 'later'));
+    there('touch', join(source, 'later/new'));
+    assert.equal(readdirSync(join(seen(sandbox, 'c', 0), 'later')), ['new']);
+    assert.equal(readdirSync(join(seen(sandbox, 'c', 1), 'later')), []);
+    await own.close();
+    there('test', '-e', join(source, 'below/deep'));
+    // The daemon's pipe went with it.
+    assert.ok(readdirSync('/proc/self/fd').length <= before + 1);
+    // This process is where it was.
+    assert.equal(readdirSync(source), ['file']);
+  } finally {
+    host.kill('SIGKILL');
+    await new Promise((gone) => host.once('exit', gone));
+  }
 });
 
 volumes("names that are hard for the kernel's lists", async ({ directory, sandbox, share }) => {
