@@ -41,6 +41,10 @@ const IN6_ADDR_GEN_MODE_NONE = 1;
 export const IFF_UP = 1;
 export const IFF_LOOPBACK = 8;
 export const IFF_NOARP = 0x80;
+const IFF_ALLMULTI = 0x200;
+
+/** The loopback device is the first of every namespace. */
+export const LOOPBACK_INDEX = 1;
 
 export interface HostLink {
   readonly index: number;
@@ -57,6 +61,8 @@ export interface LinkChange {
   readonly mtu?: number;
   readonly address?: Uint8Array;
   readonly up?: boolean;
+  /** Takes frames to every multicast group, whichever this kernel has joined. */
+  readonly allMulticast?: boolean;
 }
 
 /** @throws NetlinkError */
@@ -83,8 +89,9 @@ export function changeLink(netlink: Netlink, index: number, wanted: LinkChange):
   const parts: Attribute[] = [];
   if (wanted.mtu !== undefined) parts.push([IFLA_MTU, u32(wanted.mtu)]);
   if (wanted.address !== undefined) parts.push([IFLA_ADDRESS, wanted.address]);
-  const up = wanted.up ? IFF_UP : 0;
-  netlink.change(RTM_SETLINK, 0, fixedPart(index, up, wanted.up === undefined ? 0 : IFF_UP), parts);
+  const flags = (wanted.up ? IFF_UP : 0) | (wanted.allMulticast ? IFF_ALLMULTI : 0);
+  const mask = (wanted.up === undefined ? 0 : IFF_UP) | (wanted.allMulticast === undefined ? 0 : IFF_ALLMULTI);
+  netlink.change(RTM_SETLINK, 0, fixedPart(index, flags, mask), parts);
 }
 
 /** Keeps the kernel from giving a device an IPv6 address: it is to carry others' frames only. Without IPv6, nothing. */

@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { type HostAddress, removeAddress, restoreAddress } from './addresses.ts';
-import { addMacvtap, changeLink, type HostLink, listLinks, removeLink } from './links.ts';
+import { addMacvtap, changeLink, type HostLink, listLinks, removeLink, withoutOwnAddress } from './links.ts';
 import type { HostEnd, Model } from './model.ts';
 import { type Netlink, NetlinkError } from './netlink.ts';
 import { tcFilter, unlessGone } from './tcfilter.ts';
@@ -58,7 +58,9 @@ function takeOver(netlink: Netlink, link: HostLink, addresses: readonly HostAddr
     swapped = true;
     changeLink(netlink, link.index, { address: made.address });
     changeLink(netlink, made.index, { address: link.address });
-    changeLink(netlink, made.index, { up: true });
+    withoutOwnAddress(netlink, made.index);
+    // The guest's multicast groups are unknown here, and IPv6 finds its neighbours by them.
+    changeLink(netlink, made.index, { up: true, allMulticast: true });
   } catch (thrown) {
     undo(netlink);
     throw thrown;

@@ -2,6 +2,8 @@
 import { statSync, unlinkSync } from 'node:fs';
 import { KataError, reasonOf } from '../error.ts';
 import { MNT_DETACH, native, UMOUNT_NOFOLLOW } from '../native.ts';
+import { changeLink, LOOPBACK_INDEX } from './links.ts';
+import { Netlink } from './netlink.ts';
 
 /** The namespaces that are the machine's own: this process's, and init's. */
 const HOST_NAMESPACES = ['/proc/self/ns/net', '/proc/1/ns/net'];
@@ -42,10 +44,16 @@ export function podNamespace(
   return disableNew ? { path: '', own: false } : { path: `${directory}/${OWN_NAME}`, own: true };
 }
 
-/** Makes a namespace that is the sandbox's own. @throws KataError `internal` */
+/** Makes a namespace that is the sandbox's own, its loopback device up. @throws KataError `internal` */
 export function createNamespace(path: string): void {
   try {
     native().createNetworkNamespace(path);
+    const netlink = new Netlink(path);
+    try {
+      changeLink(netlink, LOOPBACK_INDEX, { up: true });
+    } finally {
+      netlink.close();
+    }
   } catch (thrown) {
     throw new KataError('internal', `cannot make a network namespace at ${path}: ${reasonOf(thrown)}`, {
       cause: thrown,

@@ -1,5 +1,6 @@
 /** nf_tables rules that send connections to a namespace's own loopback addresses to ports of ours. */
 import { AF_INET, AF_INET6 } from './address-text.ts';
+import { LOOPBACK_INDEX } from './links.ts';
 import { NETLINK_NETFILTER, Netlink, type NetlinkError } from './netlink.ts';
 import { type Attribute, cstring, message, NLM_F_ACK, NLM_F_CREATE, nested, u32 } from './netlink-message.ts';
 
@@ -40,8 +41,6 @@ const NFT_META_L4PROTO = 16;
 const NFT_PAYLOAD_NETWORK_HEADER = 1;
 const NFT_CMP_EQ = 0;
 const IPPROTO_TCP = 6;
-/** The loopback device is the first of every namespace. */
-const LOOPBACK_INDEX = 1;
 
 /** A port on each loopback address that is there. */
 export type LoopbackPorts = { readonly [family in 4 | 6]?: number | undefined };

@@ -77,6 +77,11 @@ function node(namespace: string, script: string): Promise<string> {
   return new Promise((resolve) => child.on('close', () => resolve(text)));
 }
 
+function ping(namespace: string, address: string): Promise<string> {
+  const script = `process.stdout.write(require('node:child_process').execFileSync('busybox', ['ping', '-c', '2', '${address}']))`;
+  return node(namespace, script);
+}
+
 /** What `PATTERN` sends. */
 function expected(): string {
   const hash = createHash('md5');
@@ -104,13 +109,7 @@ network('has the addresses, routes, MTU and neighbours of the pod', async () => 
 
 network('answers and sends pings, IPv4 and IPv6', async () => {
   for (const address of ['10.88.0.9', 'fd00:88::9']) {
-    assert.match(
-      await node(
-        namespaces.peer,
-        `process.stdout.write(require('node:child_process').execFileSync('busybox', ['ping', '-c', '2', '${address}']))`,
-      ),
-      / 0% packet loss/,
-    );
+    assert.match(await ping(namespaces.peer, address), / 0% packet loss/);
   }
   for (const address of ['10.88.0.1', 'fd00:88::1']) {
     assert.match(await guest.run(`busybox ping -c 2 ${address}`), / 0% packet loss/);
@@ -213,4 +212,28 @@ network('what is configured later is plugged later; several interfaces', async (
   assert.equal(namespaces.devices(), ['eth0', 'lo', 'tap0_kata']);
 });
 
+const macvtap = suite('a guest by macvtap');
+
+macvtap('answers under the hardware address of the pod; the host gets everything back', async () => {
+  const own = new Namespaces();
+  own.veth('eth0', MAC, '10.88.0.9/16', 'fd00:88::9/64');
+  own.inPeer('addr add 10.88.0.1/16 dev eth0');
+  own.inPeer('-6 addr add fd00:88::1/64 dev eth0 nodad');
+  const other = new NetworkGuest(own.path, 'macvtap');
+  try {
+    await other.boot();
+    await other.attach();
+    for (const address of ['10.88.0.9', 'fd00:88::9']) assert.match(await ping(own.peer, address), / 0% packet loss/);
+    assert.match(own.inPeer('neigh'), new RegExp(`10\\.88\\.0\\.9 .*${MAC}`));
+  } finally {
+    await other.stop();
+    const devices = own.devices();
+    const addresses = own.inPod('addr show eth0');
+    own.remove();
+    assert.equal(devices, ['eth0', 'lo']);
+    assert.match(addresses, /10\.88\.0\.9\/16/);
+  }
+});
+
 network.run();
+macvtap.run();

@@ -1,4 +1,5 @@
 /** Real namespaces with real devices; only the VM is not one. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,10 +8,11 @@ import * as assert from 'uvu/assert';
 import type { KataError } from '../../../host/error.ts';
 import { cleanUpNetwork } from '../../../host/network/clean-up.ts';
 import { createNetwork, modelOf } from '../../../host/network/create.ts';
+import { PortForwarder } from '../../../host/network/forward.ts';
 import type { ModelName } from '../../../host/network/model.ts';
 import { podNamespace } from '../../../host/network/namespace.ts';
 import type { Network } from '../../../host/network/network.ts';
-import { MAX_ENDPOINTS } from '../../../host/network/scan.ts';
+import { MAX_ENDPOINTS, MAX_ENTRIES } from '../../../host/network/scan.ts';
 import { FakeVm, Namespaces } from './namespaces.ts';
 
 const MAC = '02:00:ca:fe:00:01';
@@ -232,6 +234,17 @@ pod('more interfaces than a VM has room for are refused', async ({ namespaces, n
   assert.not(namespaces.devices().some((name) => name.startsWith('tap')));
 });
 
+pod('more entries than the guest takes are refused', async ({ namespaces, network }) => {
+  namespaces.veth('eth0', MAC, '10.88.0.9/16');
+  const lines = Array.from({ length: MAX_ENTRIES + 1 }, (_, i) => {
+    return `neigh add 10.88.${100 + (i >> 8)}.${i & 255} lladdr 02:00:00:00:00:01 dev eth0 nud permanent`;
+  });
+  execFileSync('ip', ['-n', namespaces.pod, '-batch', '-'], { input: lines.join('\n') });
+  const { code, message } = await failure(network().prepare());
+  assert.is(code, 'resource_exhausted');
+  assert.match(message, new RegExp(`${MAX_ENTRIES + 1} neighbors; ${MAX_ENTRIES} are the limit`));
+});
+
 pod('what fails in the middle leaves nothing behind', async ({ namespaces, network }) => {
   namespaces.veth('eth0', MAC, '10.88.0.9/16');
   namespaces.veth('wide', MAC_2);
@@ -321,6 +334,9 @@ pod('a namespace of its own is made, held and removed', async ({ vm }) => {
     assert.equal(namespace, { path: join(directory, 'netns'), own: true });
     const made = createNetwork('tcfilter', { namespace, hypervisor: vm, log: vm.log });
     assert.is.not(statSync(made.namespace).ino, statSync('/proc/self/ns/net').ino);
+    const forwarder = new PortForwarder({ namespace: made.namespace, agent: () => undefined, log: vm.log });
+    assert.ok(forwarder.start());
+    forwarder.close();
     await made.prepare();
     assert.is(await made.attach(), undefined);
     const { traces } = made;
