@@ -9,7 +9,7 @@ import { podNamespace } from '../network/namespace.ts';
 import { chooseHostCgroup } from '../resources/choose-host-cgroup.ts';
 import { needOf } from '../resources/sizing.ts';
 import type { Parts } from '../sandbox/parts.ts';
-import { privateMounts } from '../storage/mounts.ts';
+import { hostNamespace, privateMounts } from '../storage/mounts.ts';
 import { Rootfs } from '../storage/rootfs.ts';
 import { TtrpcClient } from '../ttrpc/client.ts';
 
@@ -24,6 +24,7 @@ export function realParts(configuration: Configuration): Parts {
     sandboxMounts: configuration.sandboxBindMounts,
     disableBlockDeviceUse: !configuration.blockDevices,
     sharedFs: configuration.sharedFs,
+    hostNamespace: hostNamespace(),
     guestEmptyDir: configuration.emptyDirInGuest,
   };
   return {

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { isAbsolute } from 'node:path';
 import { KataError, reasonOf } from '../error.ts';
 import { native } from '../native.ts';
-import type { Hook } from '../proto/messages/oci.ts';
+import type { Hook, Hooks } from '../proto/messages/oci.ts';
 import { oneLine, Tail } from '../tail.ts';
 import type { Log } from './log.ts';
 
@@ -35,6 +35,32 @@ export interface HookState {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** Whose hooks run: a container, or the sandbox for the one that will own it. */
+export interface HookOwner extends Pick<HookState, 'id' | 'bundle' | 'annotations'> {
+  readonly hooks: Hooks | undefined;
+}
+
+/**
+ * Runs what comes before there is a container.
+ * @param pid of the VMM: a process in the sandbox's network namespace
+ * @throws KataError of `runHooks`
+ */
+export async function runStartHooks(owner: HookOwner, pid: number): Promise<void> {
+  const state = stateOf(owner, 'creating', pid);
+  await runHooks('Prestart', owner.hooks?.Prestart ?? [], state);
+  await runHooks('CreateRuntime', owner.hooks?.CreateRuntime ?? [], state);
+}
+
+/** Never rejects. */
+export async function runPoststart(owner: HookOwner, pid: number, log: Log): Promise<void> {
+  await runHooksLoosely('Poststart', owner.hooks?.Poststart ?? [], stateOf(owner, 'running', pid), log);
+}
+
+/** Never rejects. */
+export async function runPoststop(owner: HookOwner, log: Log): Promise<void> {
+  await runHooksLoosely('Poststop', owner.hooks?.Poststop ?? [], stateOf(owner, 'stopped', 0), log);
+}
+
 /**
  * Runs the hooks of one kind, one after the other.
  * @throws KataError `failed_precondition` with the hook's last words when one cannot be started, fails or is late;
@@ -61,6 +87,10 @@ export async function runHooksLoosely(
       log.warn('a hook failed', { hook: hook.Path, container: state.id, error: reasonOf(thrown) });
     });
   }
+}
+
+function stateOf({ id, bundle, annotations }: HookOwner, status: HookState['status'], pid: number): HookState {
+  return { id, bundle, annotations, status, pid };
 }
 
 async function run(kind: HookKind, hook: Hook, state: string, bundle: string): Promise<void> {

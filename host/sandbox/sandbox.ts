@@ -1,23 +1,23 @@
 /** A sandbox: one virtual machine, the containers in it, and their lives. What host/shim calls. */
-import { randomBytes, randomUUID } from 'node:crypto';
 import type { AgentClient } from '../agent/client.ts';
 import { KataError, reasonOf } from '../error.ts';
 import { decode } from '../proto/codec.ts';
 import type { StatsContainerResponse } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
-import { type Hooks, LinuxResources, Process } from '../proto/messages/oci.ts';
-import type { HostLimits } from '../resources/host-cgroup.ts';
+import { LinuxResources } from '../proto/messages/oci.ts';
 import { type SandboxShm, sandboxShm } from '../storage/empty-dir.ts';
 import { Container, type Exec } from './container.ts';
+import { startExec } from './exec.ts';
 import { createInGuest, type GuestContainerOptions, removeFromVm } from './guest-container.ts';
 import { tellGuest } from './guest-network.ts';
-import { type HookState, runHooks, runHooksLoosely } from './hooks.ts';
+import { createGuestSandbox, settleGuest } from './guest-sandbox.ts';
+import { runPoststart, runPoststop, runStartHooks } from './hooks.ts';
 import type { Identity } from './identity.ts';
 import { Killer } from './kill.ts';
 import type { Log } from './log.ts';
 import { OomWatch } from './oom.ts';
 import { PodFiles } from './pod-files.ts';
-import { type Exit, type GuestProcess, KILLED, type StreamPaths, UNKNOWN_STATUS } from './process.ts';
+import { type Exit, type GuestProcess, KILLED, type StreamPaths } from './process.ts';
 import type { SandboxSpec } from './sandbox-spec.ts';
 import type { ContainerSpec } from './spec.ts';
 import type { Timeline } from './timeline.ts';
@@ -25,8 +25,6 @@ import { Vm, type VmOptions } from './vm.ts';
 
 /** How long DestroySandbox may take where disks have to be written out, ms. */
 export const DESTROY_TIMEOUT_MS = 10_000;
-/** Bytes of entropy the guest is given: two seeds of its generator. */
-const SEED_BYTES = 64;
 
 /** Told what happens by itself. */
 export interface Observer {
@@ -109,21 +107,15 @@ export class Sandbox {
     const storages = await this.vm.boot(this.abort.signal);
     try {
       const { agent } = this.vm;
-      const { spec, guestHookPath, kernelModules } = this.options;
-      await this.settleGuest(agent);
-      await this.runHooks({ id: this.identity.id, bundle: this.options.bundle, ...spec });
+      const { spec, bundle, identity } = this.options;
+      const { id } = identity;
+      await settleGuest(agent, this.log);
+      await runStartHooks({ id, bundle, ...spec }, this.pid);
       await this.connectNetwork(agent);
-      await agent.createSandbox({
-        hostname: spec.hostname,
-        dns: [...spec.dns],
-        storages: this.shm ? [...storages, this.shm.storage] : [...storages],
-        sandbox_pidns: spec.sharedPids,
-        sandbox_id: this.identity.id,
-        guest_hook_path: guestHookPath,
-        kernel_modules: kernelModules.map((line) => {
-          const [name = '', ...parameters] = line.split(/\s+/);
-          return { name, parameters };
-        }),
+      await createGuestSandbox(agent, {
+        ...this.options,
+        id,
+        storages: this.shm ? [...storages, this.shm.storage] : storages,
       });
       this.timeline.mark('sandbox_created');
       this.vm.forwardPorts();
@@ -191,35 +183,14 @@ export class Sandbox {
       this.save();
       started();
     });
-    await runHooksLoosely(
-      'Poststart',
-      container.hooks?.Poststart ?? [],
-      this.hookState(container, 'running'),
-      this.log,
-    );
-  }
-
-  /** @param spec an encoded `grpc.Process`; nothing runs before `startExec` */
-  addExec(container: Container, id: string, spec: Uint8Array, streams: StreamPaths): Exec {
-    return container.addExec(id, randomUUID(), spec, streams);
+    await runPoststart(container, this.pid, this.log);
   }
 
   /** @param started runs before its end can be reported */
   async startExec(container: Container, exec: Exec, started: () => void): Promise<void> {
     const { agent } = this.vm;
-    const { process } = exec;
-    const begin = async (): Promise<void> => {
-      await process.openStreams();
-      await agent.execProcess({ ...process.ref, process: decode(Process, exec.spec) });
-      this.observe(container, exec.id, process);
-    };
-    try {
-      await process.start(agent, this.options.readsInFlight, begin, started);
-    } catch (thrown) {
-      // Whoever waits for it must not wait for ever; no event, since it never began.
-      if (process.state === 'created') void process.end(UNKNOWN_STATUS);
-      throw thrown;
-    }
+    const observe = (): void => this.observe(container, exec.id, exec.process);
+    await startExec(agent, exec, this.options.readsInFlight, observe, started);
   }
 
   /** See `Killer.kill`. */
@@ -247,11 +218,6 @@ export class Sandbox {
     await this.vm.agent.updateContainer(container.id, decode(LinuxResources, resources));
   }
 
-  /** How much of the node the sandbox may use from now on; nothing where it has no cgroup of its own. */
-  async limit(limits: HostLimits): Promise<void> {
-    await this.vm.cgroup?.update(limits);
-  }
-
   stats(container: Container): Promise<StatsContainerResponse> {
     if (container.state === 'stopped') throw notRunning(container, 'measured');
     return this.vm.agent.stats(container.id);
@@ -268,24 +234,6 @@ export class Sandbox {
       throw thrown;
     });
     return container.deletion;
-  }
-
-  /**
-   * Removes an exec.
-   * @throws KataError `failed_precondition` while it runs
-   */
-  async deleteExec(container: Container, execId: string): Promise<GuestProcess> {
-    const process = container.process(execId);
-    if (process.state === 'running') {
-      throw new KataError(
-        'failed_precondition',
-        `exec ${execId} of container ${container.id} is running; kill it first`,
-      );
-    }
-    if (process.state === 'created') await process.end(UNKNOWN_STATUS);
-    process.closeStreams();
-    container.execs.delete(execId);
-    return process;
   }
 
   /**
@@ -324,7 +272,7 @@ export class Sandbox {
   private async createOrUndo(container: Container, spec: ContainerSpec): Promise<void> {
     try {
       await container.init.openStreams();
-      if (!container.ownsSandbox) await this.runHooks(container);
+      if (!container.ownsSandbox) await runStartHooks(container, this.pid);
       await createInGuest(this.guest(), container, spec);
       if (this.stopping) throw new KataError('unavailable', 'the virtual machine is gone');
     } catch (thrown) {
@@ -362,18 +310,7 @@ export class Sandbox {
     container.init.closeStreams();
     this.containers.delete(container.id);
     this.oom.forget(container.id);
-    await runHooksLoosely('Poststop', container.hooks?.Poststop ?? [], this.hookState(container, 'stopped'), this.log);
-  }
-
-  /** Hooks that run before there is a container. @throws KataError of the first that fails */
-  private async runHooks(owner: HookOwner): Promise<void> {
-    const state = this.hookState(owner, 'creating');
-    await runHooks('Prestart', owner.hooks?.Prestart ?? [], state);
-    await runHooks('CreateRuntime', owner.hooks?.CreateRuntime ?? [], state);
-  }
-
-  private hookState({ id, bundle, annotations }: HookOwner, status: HookState['status']): HookState {
-    return { id, bundle, annotations, status, pid: status === 'stopped' ? 0 : this.pid };
+    await runPoststop(container, this.log);
   }
 
   /** Plugs what the namespace has, and tells the guest. */
@@ -389,16 +326,6 @@ export class Sandbox {
     return { ...this.options, vm: this.vm, shmBytes: this.shm?.bytes ?? 0, podFiles: this.podFiles };
   }
 
-  /** Clock and entropy, which a guest just started (or restored) may lack. */
-  private async settleGuest(agent: AgentClient): Promise<void> {
-    const steps = [agent.setDateTime(Date.now()), agent.reseedRandom(randomBytes(SEED_BYTES))];
-    for (const result of await Promise.allSettled(steps)) {
-      if (result.status === 'rejected') {
-        this.log.warn('the guest did not take its clock or entropy', { error: reasonOf(result.reason) });
-      }
-    }
-  }
-
   /** The state file helps whoever looks, and `delete`; a full disk must not end a running container. */
   private save(): void {
     try {
@@ -407,14 +334,6 @@ export class Sandbox {
       this.log.warn('cannot write the state file', { error: reasonOf(thrown) });
     }
   }
-}
-
-/** Whose hooks run: a container, or the sandbox for the one that will own it. */
-interface HookOwner {
-  readonly id: string;
-  readonly bundle: string;
-  readonly annotations: Readonly<Record<string, string>>;
-  readonly hooks: Hooks | undefined;
 }
 
 /** A container by itself has its own /dev/shm; a pod's containers share one. */

@@ -1,9 +1,11 @@
 /** `delete`: containerd lost the shim. Cleans up from the sandbox's state file alone and answers how its task ended. */
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { KataError } from '../error.ts';
+import { identityOf, kill, waitGone } from '../process.ts';
 import { encode } from '../proto/codec.ts';
 import { DeleteResponse } from '../proto/messages/task_v2.ts';
-import { cleanUp, unmountBelow } from '../sandbox/cleanup.ts';
+import { cleanUp, KILL_WAIT_MS, SHIM_GRACE_MS, unmountBelow } from '../sandbox/cleanup.ts';
 import type { Identity } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
 import { KILLED } from '../sandbox/process.ts';
@@ -20,6 +22,38 @@ export async function deleteTask(identity: Identity, bundle: string, log: Log): 
   if (directory === '/')
     throw new KataError('invalid_argument', 'the bundle must not be the root directory; name it by -bundle');
   const { pid } = await cleanUp(identity.directory, log);
+  await endShim(identity.id, directory, log);
   unmountBelow(join(directory, 'rootfs'), log);
   return encode(DeleteResponse, { pid, exit_status: KILLED, exited_at: timestamp(new Date()) });
+}
+
+/**
+ * Ends a shim that serves nobody: its Create has failed or was given up, and it has no state file any more, or none yet.
+ * One that has just shut down may still be sending its last events.
+ */
+async function endShim(id: string, bundle: string, log: Log): Promise<void> {
+  const shim = identityOf(pidIn(join(bundle, 'shim.pid')));
+  if (!shim || !isShimOf(shim.pid, id) || (await waitGone(shim, SHIM_GRACE_MS))) return;
+  kill(shim, 'SIGTERM');
+  if (await waitGone(shim, KILL_WAIT_MS)) return;
+  kill(shim, 'SIGKILL');
+  log.warn('the shim did not end by SIGTERM', { pid: shim.pid });
+}
+
+function pidIn(path: string): number {
+  try {
+    return Number(readFileSync(path, 'latin1'));
+  } catch {
+    return 0;
+  }
+}
+
+/** Pids are used again: the process must be one of this program, started for this id. */
+function isShimOf(pid: number, id: string): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return words.some((word) => word.endsWith('/shim.cjs')) && words.includes(id);
+  } catch {
+    return false;
+  }
 }

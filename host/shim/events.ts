@@ -20,11 +20,11 @@ import { timestamp } from './time.ts';
 
 /** Events that wait at most; the oldest is dropped for a new one beyond that. */
 export const MAX_QUEUED_EVENTS = 2048;
-/** How often an event is tried before it is dropped. */
+/** How often an event is given to a containerd that does not take it, before it is dropped. */
 export const MAX_TRIES = 5;
 /** How long containerd may take to accept one event, ms. */
 export const FORWARD_TIMEOUT_MS = 5000;
-/** Wait before the n-th repetition: n times this, ms. */
+/** Wait before the n-th repetition: n times this, at most MAX_TRIES times, ms. */
 export const RETRY_DELAY_MS = 1000;
 
 /** Messages by name, with containerd's topics for them. */
@@ -112,27 +112,36 @@ export class Publisher implements EventSink {
 
   private async send(): Promise<void> {
     // The head stays in the queue while it is sent, so that order survives a retry; it may be dropped meanwhile.
+    let absences = 0;
     for (let head = this.queue[0]; head; head = this.queue[0]) {
-      const failure = await this.forward(head);
+      const client = await this.connected();
+      const failure = client ? await this.forward(client, head) : undefined;
+      if (!client || (failure !== undefined && this.connection === undefined)) {
+        // containerd is down, perhaps for long: events wait for it, as many as the queue holds.
+        if (this.closed) return;
+        absences = Math.min(absences + 1, MAX_TRIES);
+        await this.pause(absences);
+        continue;
+      }
+      absences = 0;
       if (this.queue[0] !== head) continue;
       if (failure === undefined) {
         this.queue.shift();
         continue;
       }
       head.tries++;
-      if (head.tries >= MAX_TRIES) {
-        this.queue.shift();
-        this.options.log.warn('event dropped', { topic: head.topic, tries: head.tries, error: failure });
+      if (head.tries < MAX_TRIES) {
+        await this.pause(head.tries);
         continue;
       }
-      await this.pause(head.tries * (this.options.retryDelayMs ?? RETRY_DELAY_MS));
+      this.queue.shift();
+      this.options.log.warn('event dropped', { topic: head.topic, tries: head.tries, error: failure });
     }
   }
 
   /** Sends one event; returns why it failed. */
-  private async forward(event: Queued): Promise<string | undefined> {
+  private async forward(client: Client, event: Queued): Promise<string | undefined> {
     try {
-      const client = this.connection ?? (await this.reconnect());
       const envelope = {
         timestamp: timestamp(event.at),
         namespace: this.options.namespace,
@@ -152,20 +161,26 @@ export class Publisher implements EventSink {
     }
   }
 
-  private async reconnect(): Promise<Client> {
+  /** undefined: containerd cannot be reached. */
+  private async connected(): Promise<Client | undefined> {
+    if (this.connection) return this.connection;
     const { connect } = this.options;
-    if (!connect || this.closed) throw new Error('there is no connection to containerd');
-    const client = this.options.client(await connect());
-    this.connection = client;
-    void client.closed.then(() => {
-      if (this.connection === client) this.connection = undefined;
-    });
-    return client;
+    if (!connect || this.closed) return undefined;
+    try {
+      const client = this.options.client(await connect());
+      this.connection = client;
+      void client.closed.then(() => {
+        if (this.connection === client) this.connection = undefined;
+      });
+      return client;
+    } catch {
+      return undefined;
+    }
   }
 
-  private pause(ms: number): Promise<void> {
+  private pause(times: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const timer = setTimeout(resolve, times * (this.options.retryDelayMs ?? RETRY_DELAY_MS));
       this.wake = () => {
         clearTimeout(timer);
         resolve();

@@ -9,6 +9,7 @@ import type * as task from '../proto/messages/task_v2.ts';
 import type { TaskService } from '../proto/messages/task_v2.ts';
 import { metricsOf } from '../resources/metrics.ts';
 import type { Container } from '../sandbox/container.ts';
+import { addExec, deleteExec } from '../sandbox/exec.ts';
 import { checkIdentifier } from '../sandbox/identity.ts';
 import type { GuestProcess, ProcessState, StreamPaths } from '../sandbox/process.ts';
 import type { Observer, Sandbox } from '../sandbox/sandbox.ts';
@@ -167,7 +168,7 @@ export class Tasks implements Observer {
     await this.giveUp(id);
     const { sandbox, container } = this.find(id);
     const { pid } = sandbox;
-    if (exec_id !== '') return exitOf(pid, await sandbox.deleteExec(container, exec_id));
+    if (exec_id !== '') return exitOf(pid, await deleteExec(container, exec_id));
     const joined = container.deletion !== undefined;
     await sandbox.delete(container);
     const response = exitOf(pid, container.init);
@@ -201,10 +202,10 @@ export class Tasks implements Observer {
   }
 
   private exec(request: task.ExecProcessRequest): Record<string, never> {
-    const { sandbox, container } = this.find(request.id);
+    const { container } = this.find(request.id);
     checkIdentifier('exec id', request.exec_id);
     const spec = rewriteProcess(translateProcess(payloadOf(request.spec, PROCESS_TYPE, 'the exec spec')));
-    sandbox.addExec(container, request.exec_id, spec, streamsOf(request));
+    addExec(container, request.exec_id, spec, streamsOf(request));
     this.options.events.publish('TaskExecAdded', { container_id: request.id, exec_id: request.exec_id });
     return {};
   }
