@@ -6,12 +6,18 @@ import { closeSync, openSync } from 'node:fs';
 const TIMEOUT_MS = 10_000;
 
 /**
+ * Without duplicate address detection an IPv6 address serves at once, also a bridge's that is made for the first pod. A kernel
+ * without IPv6 has no such setting.
+ */
+const INIT = 'ip link set lo up; if cd /proc/sys/net/ipv6/conf/default 2>/dev/null; then echo 0 >accept_dad; fi';
+
+/**
  * Makes a network namespace with its loopback up, held by a mount on `file`; unmounting ends it.
  * @throws Error with what the failing command said
  */
 export function makeNetworkNamespace(file: string): void {
   closeSync(openSync(file, 'wx', 0o600));
-  run(['unshare', `--net=${file}`, 'ip', 'link', 'set', 'lo', 'up']);
+  run(['unshare', `--net=${file}`, 'sh', '-c', INIT]);
 }
 
 /** The command line that runs `argv` in the namespace. (`ip netns exec` would also mount another /sys, without cgroups.) */

@@ -39,7 +39,7 @@ export class NodeNetwork {
     return inNetworkNamespace(this.file, argv);
   }
 
-  /** Ends the helper process; connections stay. */
+  /** Ends the helper process, which keeps this program alive; connections stay. */
   close(): void {
     this.#child?.disconnect();
     this.#child = undefined;
@@ -50,7 +50,6 @@ export class NodeNetwork {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.#child?.channel?.ref();
       this.#child?.send({ id, what, host, port });
     });
   }
@@ -61,7 +60,6 @@ export class NodeNetwork {
     child.on('message', (answer: Answer, handle) => {
       const waiting = this.#waiting.get(answer.id);
       this.#waiting.delete(answer.id);
-      if (this.#waiting.size === 0) child.channel?.unref();
       if (answer.error === undefined && handle) waiting?.resolve(handle as Socket | Server);
       else waiting?.reject(new Error(answer.error ?? 'no connection came'));
     });
@@ -69,9 +67,6 @@ export class NodeNetwork {
       for (const { reject } of this.#waiting.values()) reject(new Error(`${CONNECTOR} ended with ${code}`));
       this.#waiting.clear();
     });
-    // It keeps nobody alive: what it is asked for does.
-    child.unref();
-    child.channel?.unref();
     return child;
   }
 }
