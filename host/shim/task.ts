@@ -74,6 +74,8 @@ export class Tasks implements Observer {
   };
 
   exited(container: Container, execId: string, process: GuestProcess): void {
+    // One whose Create was never answered is not known to anybody.
+    if (this.pending.get(container.id)?.abandoned) return;
     this.options.events.publish('TaskExit', {
       container_id: container.id,
       id: execId || container.id,

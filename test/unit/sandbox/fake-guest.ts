@@ -104,6 +104,7 @@ export class FakeGuest {
   private readonly server: TtrpcServer;
   private listener: Server | undefined;
   private readonly ooms: string[] = [];
+  private readonly held = new Map<string, { readonly gate: Promise<void>; readonly open: () => void }>();
   private oomWaiter: ((containerId: string) => void) | undefined;
 
   constructor() {
@@ -188,8 +189,23 @@ export class FakeGuest {
     else this.ooms.push(containerId);
   }
 
+  /** Calls of this method are answered no sooner than `release` says. */
+  hold(method: string): void {
+    let open: () => void = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    this.held.set(method, { gate, open });
+  }
+
+  release(method: string): void {
+    this.held.get(method)?.open();
+    this.held.delete(method);
+  }
+
   private async called(method: string): Promise<void> {
     this.calls.push(method);
+    await this.held.get(method)?.gate;
     const failure = this.failures.get(method);
     if (failure) throw failure;
     if (this.silent.has(method)) await new Promise(() => {});

@@ -131,11 +131,12 @@ export class Harness {
   async create(
     id: string,
     args: readonly string[],
-    more: { spec?: Record<string, unknown>; stdin?: string } = {},
+    more: { spec?: Record<string, unknown>; stdin?: string; timeoutMs?: number } = {},
   ): Promise<Fifo> {
     const stdout = this.fifo(`${id}-stdout`);
     const bundle = this.bundle(id, args, more.spec);
-    await this.call('Create', { id, bundle, rootfs: [], stdout: stdout.path, stdin: more.stdin ?? '' });
+    const request = { id, bundle, rootfs: [], stdout: stdout.path, stdin: more.stdin ?? '' };
+    await this.call('Create', request, more.timeoutMs ? { timeoutMs: more.timeoutMs } : {});
     return stdout;
   }
 
