@@ -8,6 +8,9 @@ export const MAX_MOUNTS = 512;
 /** Longest text of mount options the kernel takes, bytes: one page less its terminating zero. */
 export const MAX_DATA_BYTES = 4095;
 
+/** Descriptor on which the launcher hands down the host's mount namespace. */
+export const HOST_NAMESPACE_FD = 5;
+
 /** The fields of containerd's Mount. */
 export interface MountRequest {
   readonly type: string;
@@ -84,6 +87,20 @@ export function privateMounts(): void {
   }
   native().mount('none', '/', '', MS.SLAVE | MS.REC, '', '');
   native().mount('none', '/', '', MS.SHARED | MS.REC, '', '');
+}
+
+/**
+ * The mount namespace the launcher was called in, which it hands down on HOST_NAMESPACE_FD.
+ * @returns a path for `VirtiofsdConfig.hostNamespace`; undefined: it did not, or it is this process's own
+ */
+export function hostNamespace(): string | undefined {
+  const path = `/proc/self/fd/${HOST_NAMESPACE_FD}`;
+  try {
+    const found = readlinkSync(path);
+    return found.startsWith('mnt:[') && found !== readlinkSync('/proc/self/ns/mnt') ? path : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Takes mount options apart as containerd's mount package does; the last of two contrary options wins. */
