@@ -6,7 +6,6 @@ import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:chi
 import {
   closeSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -16,13 +15,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cniDirectory, NETWORKS, type NetworkName, writeNetworks } from './cni.ts';
 import { type CommandOptions, type Finished, finish, succeed } from './command.ts';
 import { containerdConfig } from './containerd-config.ts';
-import type { ContainerdPrograms, ContainerdVersion } from './containerd-packages.ts';
-import type { CriConfig, Handler } from './cri-config.ts';
-import type { CriPackages } from './cri-packages.ts';
-import { PAUSE_IMAGE_NAME } from './image.ts';
+import type { ContainerdPrograms } from './containerd-packages.ts';
+import { type CriOptions, criDaemonConfig } from './cri-daemon.ts';
 import { FIFO_DIRECTORY, leftovers, mountPoints, type Snapshot, snapshot, sweep } from './leftovers.ts';
 import { inNetworkNamespace, makeNetworkNamespace } from './network-namespace.ts';
 import { kill, markedProcesses, readProcess } from './processes.ts';
@@ -53,16 +49,6 @@ export interface ContainerdOptions {
   readonly namespaces?: readonly string[];
   /** Serves CRI too, in a network namespace of its own. */
   readonly cri?: CriOptions;
-}
-
-export interface CriOptions {
-  readonly version: ContainerdVersion;
-  readonly packages: CriPackages;
-  /** `cniDirectory` is a NetworkName, `configPath` a path in the daemon's directory. */
-  readonly handlers: readonly Handler[];
-  readonly defaultHandler: string;
-  /** Absent: `dual`. */
-  readonly network?: NetworkName;
 }
 
 export interface Containerd {
@@ -148,25 +134,10 @@ class PrivateContainerd implements Containerd {
     process.on('exit', this.#wipe);
     this.networkNamespace = options.cri === undefined ? undefined : `${directory}/netns`;
     if (this.networkNamespace !== undefined) makeNetworkNamespace(this.networkNamespace);
-    const cri = options.cri === undefined ? {} : { cri: this.#criConfig(options.cri) };
+    const cri = options.cri === undefined ? {} : { cri: criDaemonConfig(options.cri, directory, `${runcBin}/runc`) };
+    if (cri.cri !== undefined) this.env.CONTAINERD_SNAPSHOTTER = cri.cri.snapshotter;
     writeFileSync(`${directory}/config.toml`, containerdConfig({ directory, level: options.level ?? 'info', ...cri }));
     this.before = snapshot(directory);
-  }
-
-  #criConfig(options: CriOptions): CriConfig {
-    const { directory } = this;
-    writeNetworks(directory);
-    if (!hasOverlay(directory)) this.env.CONTAINERD_SNAPSHOTTER = 'native';
-    return {
-      version: options.version,
-      snapshotter: this.env.CONTAINERD_SNAPSHOTTER ?? 'overlayfs',
-      sandboxImage: PAUSE_IMAGE_NAME,
-      cniBin: options.packages.cniBin,
-      cniDirectory: cniDirectory(directory, options.network ?? 'dual'),
-      runc: `${this.options.programs.runcBin}/runc`,
-      handlers: options.handlers.map((handler) => placed(handler, directory)),
-      defaultHandler: options.defaultHandler,
-    };
   }
 
   async start(): Promise<void> {
@@ -292,33 +263,6 @@ function ownCgroups(directory: string): string[] {
 function cgroupRoots(): string[] {
   if (existsSync('/sys/fs/cgroup/cgroup.controllers')) return ['/sys/fs/cgroup'];
   return readdirSync('/sys/fs/cgroup').map((name) => `/sys/fs/cgroup/${name}`);
-}
-
-/** Whether overlay file systems can be below `directory`; not where it is on one itself. */
-function hasOverlay(directory: string): boolean {
-  const place = mkdtempSync(`${directory}/overlay-`);
-  for (const name of ['lower', 'upper', 'work', 'merged']) mkdirSync(`${place}/${name}`);
-  const layers = `lowerdir=${place}/lower,upperdir=${place}/upper,workdir=${place}/work`;
-  const done = spawnSync('mount', ['-t', 'overlay', '-o', layers, 'overlay', `${place}/merged`]);
-  if (done.status === 0) spawnSync('umount', [`${place}/merged`]);
-  rmSync(place, { recursive: true, force: true });
-  return done.status === 0;
-}
-
-/** A handler with the daemon's own paths. */
-function placed(handler: Handler, directory: string): Handler {
-  const { cniDirectory: network, configPath } = handler;
-  if (network !== undefined && !isNetwork(network))
-    throw new Error(`no network ${network}: use ${NETWORKS.join(', ')}`);
-  return {
-    ...handler,
-    ...(network === undefined ? {} : { cniDirectory: cniDirectory(directory, network) }),
-    ...(configPath === undefined ? {} : { configPath: `${directory}/${configPath}` }),
-  };
-}
-
-function isNetwork(name: string): name is NetworkName {
-  return (NETWORKS as readonly string[]).includes(name);
 }
 
 function removeCgroup(path: string): void {

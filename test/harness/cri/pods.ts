@@ -1,5 +1,5 @@
 /** Pods and containers through CRI, as a kubelet would run them. */
-import { type Dirent, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import type { Containerd } from '../../../setup/containerd.ts';
 import { IMAGE_NAME } from '../../../setup/image.ts';
 import { until } from '../containers.ts';
@@ -14,9 +14,9 @@ import type {
   PodStatus,
 } from './messages.ts';
 import { NodeNetwork } from './node-network.ts';
+import { removeCgroup, removeCgroupsBelow } from './pod-cgroups.ts';
 import { type Ended, ForwardedPort, openSocket, Session, type SessionOptions } from './streams.ts';
 
-const CGROUPS = '/sys/fs/cgroup';
 /** Seconds between SIGTERM and SIGKILL where it does not matter. */
 const AT_ONCE = 0;
 
@@ -149,16 +149,13 @@ export class Pods {
       await this.call('RemovePodSandbox', { pod_sandbox_id: id });
     }
     rmSync(`${this.daemon.directory}/logs`, { recursive: true, force: true });
-    for (const root of cgroupRoots()) {
-      const pods = `${root}${this.daemon.podsCgroup}`;
-      for (const pod of directories(pods)) removeDirectory(`${pods}/${pod}`);
-    }
+    removeCgroupsBelow(this.daemon.podsCgroup);
   }
 
   /** What a kubelet does once a pod is gone: its directory of logs and its cgroups, which must be empty, are removed. */
   forget(config: PodSandboxConfig): void {
     if (config.log_directory !== undefined) rmSync(config.log_directory, { recursive: true, force: true });
-    for (const root of cgroupRoots()) removeDirectory(`${root}${config.linux?.cgroup_parent}`);
+    if (config.linux?.cgroup_parent) removeCgroup(config.linux.cgroup_parent);
   }
 
   /** Closes connections; pods stay. */
@@ -310,25 +307,3 @@ export class Container {
 
 /** A shell that sleeps and obeys SIGTERM at once. */
 const PATIENT = ['sh', '-c', 'trap "exit 143" TERM; while :; do sleep 3600 & wait; done'];
-
-function cgroupRoots(): string[] {
-  return directories(CGROUPS).map((name) => `${CGROUPS}/${name}`);
-}
-
-function directories(path: string): string[] {
-  let entries: Dirent[] = [];
-  try {
-    entries = readdirSync(path, { withFileTypes: true });
-  } catch {
-    // Not there.
-  }
-  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-}
-
-function removeDirectory(path: string): void {
-  try {
-    rmdirSync(path);
-  } catch {
-    // Never made, or something is left in it: the census will tell.
-  }
-}
