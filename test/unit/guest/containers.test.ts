@@ -163,7 +163,7 @@ test('a command that is not there', async ({ guest }) => {
 });
 
 test('bad ids, doubles and strangers', async ({ guest }) => {
-  for (const bad of ['', 'a', '../x', 'a/b', '.ab', 'shared', 'sandbox', 'x'.repeat(300)]) {
+  for (const bad of ['', '../x', 'a/b', '.ab', 'shared', 'sandbox', 'x'.repeat(300)]) {
     await refused(() => guest.create(['true'], {}, bad), 'invalid_argument', /invalid container ID/);
   }
   const id = await guest.create(['sleep', '100']);

@@ -45,6 +45,7 @@ function program({ directory }: Context, name: string, text: string): void {
 }
 
 limits('ids', async () => {
+  checkContainerId('x');
   checkContainerId('x'.repeat(MAX_ID_CHARS));
   await refused(() => checkContainerId('x'.repeat(MAX_ID_CHARS + 1)), 'invalid_argument', /invalid container ID/);
 });
