@@ -155,7 +155,8 @@ eachCri('network', (test) => {
     const forwarded = await pod.forward(NOBODYS_PORT);
     await forwarded.write('anybody?\n');
     await forwarded.until(({ error }) => error !== '');
-    assert.match(forwarded.error, /refused/i);
+    // What is redirected to the guest has been accepted by then: it is reset.
+    assert.match(forwarded.error, /refused|reset/i);
     forwarded.close();
   });
 
