@@ -6,6 +6,9 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeSy
 import { Socket } from 'node:net';
 import { KataError, reasonOf } from '../error.ts';
 
+/** How often a pipe that was written for nobody is looked at for its reader, ms. */
+const READER_LOOK_MS = 200;
+
 /** Takes a stream of output. */
 export interface Sink {
   /**
@@ -13,14 +16,16 @@ export interface Sink {
    * @returns undefined when all of it was taken at once; else settles (never rejects) when the rest is
    */
   write(data: Uint8Array): Promise<void> | undefined;
-  /** The process has ended: from here on a reader that is gone ends the stream, instead of being waited for. */
+  /** The process has ended: from here on a reader that is gone, and has left a full pipe, is not waited for. */
   release(): void;
+  /** All is written: lets the reader see the end, and one that is away (containerd restarts) when it comes. */
+  end(): void;
   /** Lets the reader see the end. What was taken but not written is lost. Idempotent. */
   close(): void;
 }
 
 /** Output nobody wants. It is read from the guest all the same: a full pipe there would stop the process. */
-export const DISCARD: Sink = { write: () => undefined, release: () => {}, close: () => {} };
+export const DISCARD: Sink = { write: () => undefined, release: () => {}, end: () => {}, close: () => {} };
 
 /**
  * Output into a named pipe. We keep a read end of our own until `release`, so that a reader may go and come back
@@ -31,9 +36,10 @@ export class FifoSink implements Sink {
   private readEnd: number;
   private socket: Socket | undefined;
   private pending = 0;
+  private look: NodeJS.Timeout | undefined;
 
   /** @throws KataError `invalid_argument` when it cannot be opened */
-  constructor(path: string) {
+  constructor(private readonly path: string) {
     this.readEnd = openStream(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       this.fd = openStream(path, constants.O_WRONLY | constants.O_NONBLOCK);
@@ -61,17 +67,53 @@ export class FifoSink implements Sink {
   }
 
   release(): void {
-    if (this.readEnd >= 0) closeSync(this.readEnd);
-    this.readEnd = -1;
+    this.leaveReading();
+    if (this.pending > 0 || this.fd < 0 || this.hasReader()) return;
+    // What fits the pipe is kept for a reader that comes back.
+    try {
+      this.readEnd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK);
+    } catch {
+      // The pipe is removed: nobody will come.
+    }
+  }
+
+  end(): void {
+    this.leaveReading();
+    if (this.fd < 0 || this.look) return;
+    // A pipe keeps what it holds only while somebody has it open.
+    if (this.pending > 0 || this.hasReader()) {
+      this.close();
+      return;
+    }
+    this.look = setInterval(() => {
+      if (this.hasReader()) this.close();
+    }, READER_LOOK_MS);
+    this.look.unref();
   }
 
   close(): void {
-    this.release();
+    clearInterval(this.look);
+    this.leaveReading();
     const fd = this.fd;
     this.fd = -1;
     if (this.socket) this.socket.destroy();
     else if (fd >= 0) closeSync(fd);
     this.socket = undefined;
+  }
+
+  private leaveReading(): void {
+    if (this.readEnd >= 0) closeSync(this.readEnd);
+    this.readEnd = -1;
+  }
+
+  /** Whether somebody else has the pipe open for reading, or will never have: it is removed. */
+  private hasReader(): boolean {
+    try {
+      closeSync(openSync(this.path, constants.O_WRONLY | constants.O_NONBLOCK));
+      return true;
+    } catch (thrown) {
+      return (thrown as NodeJS.ErrnoException).code !== 'ENXIO';
+    }
   }
 
   private writeNow(data: Uint8Array): number {
@@ -121,6 +163,10 @@ export class FileSink implements Sink {
   }
 
   release(): void {}
+
+  end(): void {
+    this.close();
+  }
 
   close(): void {
     if (this.fd >= 0) closeSync(this.fd);

@@ -94,6 +94,9 @@ function sinkOf(stream: Writable): Sink {
   stream.on('error', () => {
     gone = true;
   });
+  const close = (): void => {
+    if (!stream.writableEnded) stream.end();
+  };
   return {
     write: (data) => {
       if (gone) return undefined;
@@ -102,9 +105,8 @@ function sinkOf(stream: Writable): Sink {
       });
     },
     release: () => {},
-    close: () => {
-      if (!stream.writableEnded) stream.end();
-    },
+    end: close,
+    close,
   };
 }
 

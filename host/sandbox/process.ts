@@ -156,11 +156,15 @@ export class GuestProcess {
 
   /** Lets go of the host's ends of the streams. Idempotent. */
   closeStreams(): void {
+    this.endStreams();
+    for (const sink of this.sinks) sink.close();
+    this.sinks = [];
+  }
+
+  private endStreams(): void {
     this.stdin?.stop();
     for (const relay of this.relays) relay.stop();
-    for (const sink of this.sinks) sink.close();
     this.binary?.close();
-    this.sinks = [];
   }
 
   private applySize(agent: AgentClient): void {
@@ -177,7 +181,8 @@ export class GuestProcess {
     for (const sink of this.sinks) sink.release();
     await this.drained();
     await this.beforeExit(status);
-    this.closeStreams();
+    for (const sink of this.sinks) sink.end();
+    this.endStreams();
     this.state = 'stopped';
     this.exit = { status, at };
     this.settle(this.exit);

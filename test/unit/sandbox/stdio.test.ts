@@ -127,6 +127,47 @@ test('after release a reader that is gone ends the stream', async ({ path }) => 
   sink.close();
 });
 
+test('what was written for a reader that is away waits for it, and so does the end', async ({ path }) => {
+  const sink = new FifoSink(path);
+  assert.is(sink.write(Buffer.from('before ')), undefined);
+  sink.release();
+  assert.is(sink.write(Buffer.from('and after')), undefined);
+  sink.end();
+  await sleep(5);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  let text = '';
+  // -1: nothing there, and the end is not told yet.
+  for (let count = -1; count !== 0; await sleep(5)) {
+    const buffer = Buffer.alloc(100);
+    try {
+      count = readSync(reader, buffer);
+    } catch (thrown) {
+      assert.is((thrown as NodeJS.ErrnoException).code, 'EAGAIN');
+      continue;
+    }
+    text += buffer.subarray(0, count).toString();
+  }
+  assert.is(text, 'before and after');
+  closeSync(reader);
+});
+
+test('a reader that is there sees the end at once; one that never comes is not waited for at the close', ({ path }) => {
+  const first = new FifoSink(path);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  first.release();
+  assert.is(first.write(Buffer.from('x')), undefined);
+  first.end();
+  assert.is(readAll(reader).toString(), 'x');
+  assert.is(readSync(reader, Buffer.alloc(1)), 0);
+  closeSync(reader);
+  const second = new FifoSink(path);
+  second.write(Buffer.from('y'));
+  second.release();
+  second.end();
+  second.close();
+  assert.throws(() => openSync(path, constants.O_WRONLY | constants.O_NONBLOCK), /ENXIO/);
+});
+
 test('the reader sees the end when the sink closes', ({ path }) => {
   const sink = new FifoSink(path);
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
