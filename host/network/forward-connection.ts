@@ -6,6 +6,8 @@ import { breakOff } from './break-off.ts';
 
 /** Most bytes of one answer of the guest. */
 export const READ_BYTES = 128 * 1024;
+/** Reads, and writes, that are on their way at a time: the guest serves one while the next comes. */
+const IN_FLIGHT = 2;
 /**
  * How long a connection may be silent once its dialler will send no more, ms. One that is closed for good looks the same,
  * and may have left the other side waiting.
@@ -47,19 +49,20 @@ export async function carry(socket: Socket, family: 4 | 6, agent: ForwardAgent, 
 /** Resolves when the dialler has ended and the guest knows. */
 function toGuest(socket: Socket, agent: ForwardAgent, process: ProcessRef): Promise<void> {
   let taken = true;
+  let inFlight = 0;
   return new Promise((resolve, reject) => {
     socket.on('data', (chunk: Buffer) => {
       if (!taken) return;
-      // One at a time: the guest answers when the listener has taken it.
-      socket.pause();
-      agent.writeStdin(process, chunk).then(
-        () => socket.resume(),
-        () => {
-          // The listener reads no more, but may still have something to say. The rest is thrown away.
-          taken = false;
-          socket.resume();
-        },
-      );
+      // The guest answers when the listener has taken it.
+      if (++inFlight >= IN_FLIGHT) socket.pause();
+      const written = agent.writeStdin(process, chunk).catch(() => {
+        // The listener reads no more, but may still have something to say. The rest is thrown away.
+        taken = false;
+      });
+      void written.then(() => {
+        inFlight--;
+        socket.resume();
+      });
     });
     socket.once('end', () => {
       socket.setTimeout(HALF_CLOSED_MS, () => breakOff(socket));
@@ -71,9 +74,17 @@ function toGuest(socket: Socket, agent: ForwardAgent, process: ProcessRef): Prom
 
 /** Resolves when the guest has ended and the dialler is told. */
 async function fromGuest(socket: Socket, agent: ForwardAgent, process: ProcessRef): Promise<void> {
+  // The guest answers reads in their order.
+  const ask = (): Promise<Buffer> => {
+    const answer = agent.read('ReadStdout', process, READ_BYTES, (view) => Buffer.from(view));
+    answer.catch(() => {});
+    return answer;
+  };
+  const asked = Array.from({ length: IN_FLIGHT }, ask);
   for (;;) {
-    const data = await agent.read('ReadStdout', process, READ_BYTES, (view) => Buffer.from(view));
+    const data = await (asked.shift() as Promise<Buffer>);
     if (data.length === 0) break;
+    asked.push(ask());
     if (!socket.write(data)) await drained(socket);
   }
   socket.end();

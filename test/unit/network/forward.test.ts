@@ -16,12 +16,12 @@ class FakeAgent implements ForwardAgent {
   refusal: KataError | undefined;
   /** Fails reads once this many bytes were echoed. */
   breakAfter = Number.POSITIVE_INFINITY;
-  readonly #streams = new Map<string, { queue: Buffer[]; ended: boolean; wake: () => void; bytes: number }>();
+  readonly #streams = new Map<string, { queue: Buffer[]; ended: boolean; waiting: (() => void)[]; bytes: number }>();
 
   async openForward(id: string, port: number): Promise<void> {
     this.opened.push(port);
     if (this.refusal) throw this.refusal;
-    this.#streams.set(id, { queue: [], ended: false, wake: () => {}, bytes: 0 });
+    this.#streams.set(id, { queue: [], ended: false, waiting: [], bytes: 0 });
   }
 
   async closeForward(id: string): Promise<void> {
@@ -36,7 +36,7 @@ class FakeAgent implements ForwardAgent {
   async writeStdin({ exec_id: id }: { exec_id: string }, data: Uint8Array): Promise<number> {
     const stream = this.#streams.get(id);
     stream?.queue.push(Buffer.from(data));
-    stream?.wake();
+    stream?.waiting.shift()?.();
     return data.length;
   }
 
@@ -50,7 +50,7 @@ class FakeAgent implements ForwardAgent {
     if (!stream) throw new KataError('not_found', 'no such connection');
     while (stream.queue.length === 0 && !stream.ended) {
       await new Promise<void>((resolve) => {
-        stream.wake = resolve;
+        stream.waiting.push(resolve);
       });
     }
     const data = stream.queue.shift() ?? Buffer.alloc(0);
@@ -64,7 +64,7 @@ class FakeAgent implements ForwardAgent {
     const stream = this.#streams.get(id);
     if (!stream) return;
     stream.ended = true;
-    stream.wake();
+    for (const wake of stream.waiting.splice(0)) wake();
   }
 }
 
