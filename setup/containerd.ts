@@ -47,6 +47,8 @@ export interface ContainerdOptions {
   readonly image?: string | readonly string[];
   /** containerd namespaces that get the image; absent: `default`. */
   readonly namespaces?: readonly string[];
+  /** What this containerd itself leaves behind: it does not count. */
+  readonly forgiven?: RegExp;
   /** Serves CRI too, in a network namespace of its own. */
   readonly cri?: CriOptions;
 }
@@ -212,7 +214,10 @@ class PrivateContainerd implements Containerd {
   }
 
   async leftovers(withinMs = SETTLE_MS): Promise<string[]> {
-    return (await leftovers(this.before, this.directory, withinMs)).map(({ kind, what }) => `${kind} ${what}`);
+    const { forgiven } = this.options;
+    return (await leftovers(this.before, this.directory, withinMs, forgiven)).map(
+      ({ kind, what }) => `${kind} ${what}`,
+    );
   }
 
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -227,7 +232,7 @@ class PrivateContainerd implements Containerd {
 
   async stop(): Promise<string[]> {
     if (!existsSync(this.directory)) return [];
-    const left = await leftovers(this.before, this.directory, SETTLE_MS);
+    const left = await leftovers(this.before, this.directory, SETTLE_MS, this.options.forgiven);
     const found = left.map(({ kind, what }) => `${kind} ${what}`);
     await this.end();
     this.#wipe();

@@ -3,7 +3,7 @@
  * A snapshot before, a comparison after.
  */
 import { type Dirent, existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { links } from './network-namespace.ts';
 import { markedProcesses, processes } from './processes.ts';
@@ -55,6 +55,9 @@ const BRIDGE = /^cni\d$/;
 /** cgroups and network namespaces of unit tests, which may run meanwhile. */
 const UNIT_TEST = /\/kata-test-\d+-|^\/run\/netns\/kata-(pod|peer)-[0-9a-f]{8}$/;
 
+/** The cgroup of a private containerd, or the one of its pods: named after its directory. */
+const DAEMON_CGROUP = /\/(ke-[A-Za-z0-9]{6})(-pods)?(\/|$)/;
+
 /** What runc keeps of a container, and a shim's socket: they tell whose they are only by what is in them or beside them. */
 const RUNC_STATE = /^\/run\/containerd\/runc\/[^/]+\/[^/]+/;
 const SHIM_SOCKET = /^\/run\/containerd\/s\/[0-9a-f]{64}$/;
@@ -96,10 +99,16 @@ export function snapshot(mark: string): Snapshot {
 /**
  * What has been added since `before`. Ends as soon as nothing is left, so that clean-up may still be under way when it is called.
  * @param withinMs milliseconds that clean-up may take
+ * @param forgiven what does not count
  */
-export async function leftovers(before: Snapshot, mark: string, withinMs: number): Promise<Leftover[]> {
+export async function leftovers(
+  before: Snapshot,
+  mark: string,
+  withinMs: number,
+  forgiven?: RegExp,
+): Promise<Leftover[]> {
   for (const deadline = Date.now() + withinMs; ; await sleep(INTERVAL_MS)) {
-    const found = added(before, mark);
+    const found = added(before, mark).filter(({ what }) => !forgiven?.test(what));
     if (found.length === 0 || Date.now() > deadline) return found;
   }
 }
@@ -134,7 +143,8 @@ function added(before: Snapshot, mark: string): Leftover[] {
     (path) => isOurs(path, mark) && !foreign(path) && !UNIT_TEST.test(path),
   );
   const cgroups = fresh(now.cgroups, before.cgroups).filter(
-    (path) => !isNamespaceCgroup(path) && !UNIT_TEST.test(path) && !hasStranger(path, ownPids),
+    (path) =>
+      isOwnCgroup(path, mark) && !isNamespaceCgroup(path) && !UNIT_TEST.test(path) && !hasStranger(path, ownPids),
   );
   const running = own.filter((process) => !before.processes.has(`${process.pid}:${process.startTime}`));
   const named = running.map((process) =>
@@ -156,6 +166,11 @@ function added(before: Snapshot, mark: string): Leftover[] {
 /** A mount anywhere else is another program's. */
 function isOurs(path: string, mark: string): boolean {
   return [mark, ...WATCHED].some((directory) => path === directory || path.startsWith(`${directory}/`));
+}
+
+function isOwnCgroup(path: string, mark: string): boolean {
+  const daemon = DAEMON_CGROUP.exec(path)?.[1];
+  return daemon === undefined || daemon === basename(mark);
 }
 
 /** The cgroup of a containerd namespace (`default`) is made for its first container and kept, by runc as by others. */

@@ -7,7 +7,7 @@ import { criPackages } from '../../../setup/cri-packages.ts';
 import { buildImage, buildPauseImage, IMAGE_NAME, PAUSE_IMAGE_NAME } from '../../../setup/image.ts';
 import { CONTAINERD, DEBIAN_CACHE, IMAGES } from '../../../setup/paths.ts';
 import { linkedShim } from '../containerd.ts';
-import { environmentOf, type Flavor, HANDLER, handlersOf, testedFlavors } from './flavors.ts';
+import { environmentOf, type Flavor, forgivenOf, HANDLER, handlersOf, testedFlavors } from './flavors.ts';
 import { Pods } from './pods.ts';
 
 /** Whether each test's milliseconds are told on stderr. */
@@ -45,7 +45,9 @@ type Define = (test: DefineCri, flavor: Flavor) => void;
 export async function startCri(flavor: Flavor): Promise<CriBench> {
   const { version } = flavor;
   const packages = await criPackages(version, CONTAINERD, DEBIAN_CACHE, () => {});
+  const forgiven = forgivenOf(flavor);
   const daemon = await startContainerd({
+    ...(forgiven === undefined ? {} : { forgiven }),
     programs: await containerdPrograms(version, CONTAINERD, DEBIAN_CACHE, () => {}),
     shimDirectory: linkedShim(),
     extraEnv: environmentOf(flavor),
