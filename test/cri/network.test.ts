@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import * as assert from 'uvu/assert';
 import { GATEWAYS } from '../../setup/cni.ts';
-import { succeed } from '../../setup/command.ts';
+import { finish, succeed } from '../../setup/command.ts';
 import { until } from '../harness/containers.ts';
 import { HANDLER, IS_KATA } from '../harness/cri/flavors.ts';
 import type { Container, Pod, Pods } from '../harness/cri/pods.ts';
@@ -44,7 +44,7 @@ eachCri('network', (test) => {
   });
 
   test('link address and MTU are those of the pod’s interface on the host', async ({ pods }) => {
-    const { mac, mtu } = await hostSide(pods, pod);
+    const { mac, mtu } = await hostSide(pods, addresses[0] ?? '');
     assert.is(await main.sh('cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu'), `${mac}\n${mtu}\n`);
   });
 
@@ -232,16 +232,15 @@ async function ask(socket: Socket, line: string): Promise<string> {
   return found;
 }
 
-/** The interface that CNI has made, as the node sees it. */
-async function hostSide(pods: Pods, pod: Pod): Promise<{ mac: string; mtu: number }> {
-  const { info } = await pods.call('PodSandboxStatus', { pod_sandbox_id: pod.id, verbose: true });
-  const { cniResult } = JSON.parse(info.info ?? '{}') as {
-    cniResult?: { Interfaces?: Record<string, { Mac: string; Sandbox: string }> };
-  };
-  const { Mac: mac = '', Sandbox: namespace = '' } = cniResult?.Interfaces?.eth0 ?? {};
-  const shown = await succeed(['nsenter', `--net=${namespace}`, 'ip', '-json', 'link', 'show', 'eth0']);
-  const [link] = JSON.parse(shown) as { mtu: number }[];
-  return { mac, mtu: link?.mtu ?? 0 };
+/** The interface that CNI has made, in the pod's network namespace on the host: the one with the pod's address. */
+async function hostSide(pods: Pods, address: string): Promise<{ mac: string; mtu: number }> {
+  const { stdout } = await finish(['find', `${pods.daemon.directory}/state`, '-name', 'cni-*', '-path', '*/netns/*']);
+  for (const namespace of stdout.split('\n').filter(Boolean)) {
+    const shown = await succeed(['nsenter', `--net=${namespace}`, 'ip', '-json', 'addr', 'show', 'eth0']);
+    const [link] = JSON.parse(shown) as { address: string; mtu: number; addr_info: { local: string }[] }[];
+    if (link?.addr_info.some(({ local }) => local === address)) return { mac: link.address, mtu: link.mtu };
+  }
+  throw new Error(`no network namespace has ${address}`);
 }
 
 async function listening(container: Container, port: number): Promise<void> {
