@@ -44,6 +44,7 @@ export class GuestProcess {
   private settle: (exit: Exit) => void = () => {};
   private ending: Promise<void> | undefined;
   private stdin: StdinPump | undefined;
+  private stdinClosed = false;
   private sinks: Sink[] = [];
   private relays: OutputRelay[] = [];
   private binary: LoggingBinary | undefined;
@@ -71,6 +72,7 @@ export class GuestProcess {
     const { stdin, stdout, stderr, terminal } = this.streams;
     try {
       this.stdin = new StdinPump(stdin);
+      if (this.stdinClosed) this.stdin.close();
       if (stdout.startsWith('binary://')) await this.openBinary(stdout);
       else this.sinks = terminal ? [openSink(stdout)] : [openSink(stdout), openSink(stderr)];
     } catch (thrown) {
@@ -143,8 +145,9 @@ export class GuestProcess {
     return this.ending;
   }
 
-  /** CloseIO. Never waits. */
+  /** CloseIO. Never waits; the streams of an exec are opened by its start, and may come after it. */
   closeStdin(): void {
+    this.stdinClosed = true;
     this.stdin?.close();
   }
 

@@ -10,6 +10,7 @@ import { cleanUp, removeTree } from '../../../host/sandbox/cleanup.ts';
 import {
   MAX_CHILDREN,
   MAX_STATE_BYTES,
+  MAX_TRACES,
   nameProcess,
   type ProcessName,
   readState,
@@ -122,6 +123,30 @@ test('a state file that makes no sense is none', (context) => {
   }
   writeState(directory, good);
   assert.equal(readState(directory), good);
+});
+
+test('traces of networks and cgroups are read back, and anything else in their place is no state', (context) => {
+  const network = { namespace: '/run/netns/p', ownNamespace: false, devices: ['kata0'] };
+  writeState(context.directory, state(context, { network, cgroups: ['/sys/fs/cgroup/x'] }));
+  assert.equal(readState(context.directory)?.network, network);
+  assert.equal(readState(context.directory)?.cgroups, ['/sys/fs/cgroup/x']);
+  for (const wrong of [
+    { network: 'x' },
+    { network: { ...network, devices: [1] } },
+    { cgroups: 'x' },
+    { cgroups: Array.from({ length: MAX_TRACES + 1 }, () => '/x') },
+  ]) {
+    writeState(context.directory, state(context, wrong as never));
+    assert.is(readState(context.directory), undefined);
+  }
+});
+
+test('clean-up goes on where network and cgroups have gone already', async (context) => {
+  const network = { namespace: join(context.root, 'gone'), ownNamespace: false, devices: ['kata0'] };
+  writeState(context.directory, state(context, { network, cgroups: ['/sys/fs/cgroup/kata-of-nobody', '/etc'] }));
+  await cleanUp(context.directory, context.log);
+  assert.not.ok(existsSync(context.directory));
+  assert.ok(existsSync('/etc'));
 });
 
 test.run();

@@ -130,6 +130,19 @@ test('containerd comes back: what is queued arrives', async (context) => {
   );
 });
 
+test('a containerd that is away for long gets what happened meanwhile, in order', async (context) => {
+  for (const container_id of ['a', 'b']) context.publisher.publish('TaskStart', { container_id, pid: 1 });
+  // Far more looks for it than an event is tried.
+  await sleep(MAX_TRIES * MAX_TRIES * 2);
+  await listen(context);
+  await context.publisher.flush(5000);
+  assert.equal(
+    context.received.map(({ id }) => id),
+    ['a', 'b'],
+  );
+  assert.not.ok(context.log.lines.some((line) => line.includes('dropped')));
+});
+
 test('the queue is bounded', async (context) => {
   // Nobody listens: nothing leaves.
   for (let index = 0; index <= MAX_QUEUED_EVENTS; index++)

@@ -15,6 +15,7 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Init } from '../../../host/proto/codec.ts';
+import type { Any } from '../../../host/proto/messages/google.ts';
 import { SandboxService, SandboxServiceName } from '../../../host/proto/messages/sandbox.ts';
 import { TaskService, TaskServiceName } from '../../../host/proto/messages/task_v2.ts';
 import { identify } from '../../../host/sandbox/identity.ts';
@@ -44,6 +45,7 @@ export class Harness {
   readonly events: { readonly name: string; readonly event: Record<string, unknown> }[] = [];
   readonly log = new KeptLog();
   exited = 0;
+  private startOptions: Any | undefined;
   private server: TtrpcServer | undefined;
   private client: TtrpcClient | undefined;
 
@@ -52,8 +54,10 @@ export class Harness {
     readonly id: string,
   ) {}
 
-  static async start(id = 'c1', guest = new FakeGuest()): Promise<Harness> {
+  /** @param startOptions runtime options on the stdin of `start` */
+  static async start(id = 'c1', guest = new FakeGuest(), startOptions?: Any): Promise<Harness> {
     const harness = new Harness(guest, id);
+    harness.startOptions = startOptions;
     await guest.listen();
     await harness.listen();
     return harness;
@@ -77,6 +81,7 @@ export class Harness {
       lib,
       debug: false,
       environment: {},
+      startOptions: this.startOptions,
       events,
       log: this.log,
       parts: () => this.guest.parts(),

@@ -1,14 +1,14 @@
 /** Pods: many containers in one virtual machine, by either of containerd's ways. */
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { KataError } from '../../../host/error.ts';
 import { encode, type Init } from '../../../host/proto/codec.ts';
 import type { CreateContainerRequest, CreateSandboxRequest } from '../../../host/proto/messages/agent.ts';
 import { PodSandboxConfig } from '../../../host/proto/messages/cri.ts';
+import { Options } from '../../../host/proto/messages/runtimeoptions.ts';
 import { OOM_GRACE_MS } from '../../../host/sandbox/oom.ts';
+import { FakeGuest } from '../sandbox/fake-guest.ts';
 import { failure, Harness } from './harness.ts';
 
 const POD = 'p1';
@@ -291,16 +291,24 @@ test("Sandbox API: files of the pod that nobody made are the sandbox's to make",
   assert.equal(texts[0], ['hosts', existsSync('/etc/hosts') ? readFileSync('/etc/hosts', 'utf8') : '']);
 });
 
-test('a handler names its configuration on the stdin of start, Create by its options', async ({ shim }) => {
-  shim.guest.failures.set('CreateSandbox', new KataError('internal', 'not reached'));
-  const path = join(shim.directory, 'none.toml');
-  const options = {
+test('a handler names its configuration on the stdin of start; what Create names goes first', async () => {
+  const named = (config_path: string) => ({
     type_url: 'runtimeoptions.v1.Options',
-    value: Buffer.concat([Buffer.from([0x12, path.length]), Buffer.from(path)]),
-  };
-  const bundle = shim.bundle(POD, ['true'], spec(CONTAINERD('sandbox')).spec);
-  const failed = await failure(shim.call('Create', { id: POD, bundle, options }));
-  assert.equal([failed.code, failed.message.includes(path)], ['not_found', true]);
+    value: Buffer.from(encode(Options, { config_path })),
+  });
+  const harness = await Harness.start(POD, new FakeGuest(), named('/nowhere/start.toml'));
+  try {
+    const bundle = harness.bundle(POD, ['true'], spec(CONTAINERD('sandbox')).spec);
+    const create = (options?: ReturnType<typeof named>) =>
+      failure(harness.call('Create', { id: POD, bundle, options }));
+    assert.match((await create()).message, '/nowhere/start.toml');
+    assert.match((await create(named('/nowhere/create.toml'))).message, '/nowhere/create.toml');
+    const request = { sandbox_id: POD, bundle_path: harness.directory, options: config(), netns_path: '/run/netns/p1' };
+    await harness.pod('CreateSandbox', request);
+    assert.match((await failure(harness.pod('StartSandbox', { sandbox_id: POD }))).message, '/nowhere/start.toml');
+  } finally {
+    await harness.close();
+  }
 });
 
 test('options with which containerd joins a container to its sandbox are taken', async ({ shim }) => {

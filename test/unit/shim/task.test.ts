@@ -82,6 +82,21 @@ test('CloseIO before Start does not block, and loses nothing that was written', 
   await shim.call('CloseIO', { id: 'c1', stdin: true });
 });
 
+test("CloseIO before an exec's Start answers at once, with its stdin at its end or without any", async ({ shim }) => {
+  await shim.create('c1', ['sleep']);
+  await shim.call('Start', { id: 'c1' });
+  const stdin = new Fifo(`${shim.directory}/e1-stdin`);
+  const stdout = shim.fifo('e1-stdout');
+  const spec = json(PROCESS, { args: ['cat'], cwd: '/' });
+  await shim.call('Exec', { id: 'c1', exec_id: 'e1', stdin: stdin.path, stdout: stdout.path, spec });
+  await shim.call('CloseIO', { id: 'c1', exec_id: 'e1', stdin: true });
+  await shim.call('Start', { id: 'c1', exec_id: 'e1' });
+  assert.is(await stdout.text(), '');
+  assert.is((await shim.call('Wait', { id: 'c1', exec_id: 'e1' })).exit_status, 0);
+  await exec(shim, 'c1', 'e2', ['sleep']);
+  await shim.call('CloseIO', { id: 'c1', exec_id: 'e2', stdin: true });
+});
+
 test('execs run beside the init and end before it', async ({ shim }) => {
   await shim.create('c1', ['sleep']);
   await shim.call('Start', { id: 'c1' });
