@@ -17,7 +17,7 @@ const NOBODYS_PORT = 4999;
 const BULK_BYTES = 16 * 1024 * 1024;
 const FORWARDED_BYTES = 2 * 1024 * 1024;
 
-eachCri('network', (test) => {
+eachCri('network', (test, flavor) => {
   let pod: Pod;
   let main: Container;
   let web: Container;
@@ -185,7 +185,8 @@ eachCri('network', (test) => {
     await two.remove();
   });
 
-  if (IS_KATA) {
+  // containerd 2.1.9 itself crashes over such a pod where the shim is its sandbox (nil pointer in NewBundle).
+  if (IS_KATA && flavor.name !== '2.1-shim') {
     test('the host’s network is refused', async ({ pods, daemon }) => {
       const namespace_options = { network: 'NODE', pid: 'CONTAINER' } as const;
       const failed = await pods
