@@ -8,6 +8,11 @@ import { CODES, type Code, KataError } from '../../host/error.ts';
 import { encode } from '../../host/proto/codec.ts';
 import { Status } from '../../host/proto/messages/containerd_task.ts';
 import { Options } from '../../host/proto/messages/runtimeoptions.ts';
+import {
+  type SandboxService,
+  SandboxServiceName,
+  type SandboxStatusResponse,
+} from '../../host/proto/messages/sandbox.ts';
 import type { StateResponse, TaskService, WaitResponse } from '../../host/proto/messages/task_v2.ts';
 import { type Fifo, Harness } from '../unit/shim/harness.ts';
 
@@ -20,7 +25,8 @@ const STREAMS = ['stdin', 'stdout', 'stderr'] as const;
 
 interface Call {
   readonly call: string;
-  readonly method: keyof typeof TaskService;
+  readonly service?: string;
+  readonly method: keyof typeof TaskService | keyof typeof SandboxService;
   readonly request: Record<string, unknown> & { readonly id: string; readonly exec_id?: string };
 }
 interface Answer {
@@ -28,6 +34,8 @@ interface Answer {
   readonly code?: number;
   readonly status?: keyof typeof Status;
   readonly exit_status?: number;
+  /** Of a sandbox. */
+  readonly state?: string;
 }
 type Step = Call | Answer;
 
@@ -69,8 +77,12 @@ class Replay {
   }
 
   private ask(step: Call): void {
-    const result = this.shim.call(step.method, this.request(step) as never).catch((thrown: unknown) => thrown);
-    this.pending.set(step.call, { step, result });
+    const request = this.request(step) as never;
+    const sandbox = step.service === SandboxServiceName;
+    const result: Promise<unknown> = sandbox
+      ? this.shim.pod(step.method as keyof typeof SandboxService, request)
+      : this.shim.call(step.method as keyof typeof TaskService, request);
+    this.pending.set(step.call, { step, result: result.catch((thrown: unknown) => thrown) });
   }
 
   private async compare(answer: Answer): Promise<void> {
@@ -88,6 +100,7 @@ class Replay {
     // A State that overlapped its Start may have seen it, or not.
     if (answer.status && !(step.request.exec_id && (got as StateResponse).status === Status.CREATED))
       assert.is((got as StateResponse).status, Status[answer.status], where);
+    if (answer.state) assert.is((got as SandboxStatusResponse).state, answer.state, where);
     if (answer.exit_status !== undefined && step.method !== 'State')
       assert.is((got as WaitResponse).exit_status, answer.exit_status, where);
   }
@@ -111,6 +124,7 @@ class Replay {
 
   private request({ method, request }: Call): Record<string, unknown> {
     const out: Record<string, unknown> = { ...request };
+    if (method === 'CreateSandbox') out.bundle_path = this.shim.directory;
     if (method === 'Create') out.bundle = this.bundle(request.id, String(request.bundle));
     if (method === 'Create' || method === 'Exec') {
       for (const stream of STREAMS) if (request[stream]) out[stream] = this.fifo(request.id, request.exec_id, stream);
@@ -143,6 +157,8 @@ interface Any {
 /** Values were recorded decoded. */
 function any({ type_url, value }: Any): { type_url: string; value: Uint8Array } {
   if (type_url === 'runtimeoptions.v1.Options') return { type_url, value: encode(Options, value as object) };
+  // The CRI's own message was recorded as it is.
+  if (type_url === 'runtime.v1.PodSandboxConfig') return { type_url, value: Buffer.from(String(value), 'base64') };
   return {
     type_url,
     value: type_url.startsWith('types.containerd.io/') ? Buffer.from(JSON.stringify(value)) : new Uint8Array(0),
@@ -151,14 +167,15 @@ function any({ type_url, value }: Any): { type_url: string; value: Uint8Array } 
 
 for (const name of ['containerd16', 'containerd17', 'containerd21']
   .flatMap((v) => [`${v}-ctr`, `${v}-cri`])
-  .concat('containerd16-docker26')) {
+  .concat('containerd16-docker26', 'containerd17-sandbox', 'containerd21-sandbox')) {
   const test = suite(`recorded ${name}`);
   const { sessions } = JSON.parse(readFileSync(join(FIXTURES, `${name}.json`), 'utf8')) as { sessions: Step[][] };
   for (const [index, steps] of sessions.entries()) {
     const calls = steps.filter((step): step is Call => 'call' in step);
-    const first = calls.find(({ method }) => method === 'Create');
-    test(`shim ${index + 1}: ${first?.request.id}, ${calls.length} calls`, async () => {
-      const shim = await Harness.start(first?.request.id);
+    const first = calls.find(({ method }) => method === 'Create' || method === 'CreateSandbox')?.request;
+    const shimId = first?.id ?? (first?.sandbox_id as string | undefined);
+    test(`shim ${index + 1}: ${shimId}, ${calls.length} calls`, async () => {
+      const shim = await Harness.start(shimId);
       // The recorded pods size their own machines.
       writeFileSync(
         join(shim.directory, 'configuration.toml'),
@@ -168,7 +185,7 @@ for (const name of ['containerd16', 'containerd17', 'containerd21']
         await new Replay(shim).run(steps);
         assert.is(
           shim.exited > 0,
-          calls.some(({ method }) => method === 'Shutdown'),
+          calls.some(({ method }) => method === 'Shutdown' || method === 'ShutdownSandbox'),
         );
         assertOrder(shim.events);
       } finally {
