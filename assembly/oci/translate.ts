@@ -134,7 +134,12 @@ function writeMessage(type: i32, level: i32): bool {
     if (!takeKey()) return false;
     const field = fieldOf(type, first);
     if (!take(COLON, EXPECTED_COLON)) return false;
-    if (!(field === 0 ? skipValue(level + 1) : writeMember(field, frame + ((field - first) / FIELD_BYTES) * 8, frame, level))) return false;
+    if (
+      !(field === 0
+        ? skipValue(level + 1)
+        : writeMember(field, frame + ((field - first) / FIELD_BYTES) * 8, frame, level))
+    )
+      return false;
     const next = takeNext(CLOSE_BRACE);
     if (next <= 0) return next === 0;
   }
