@@ -1,9 +1,9 @@
 /** Signals, and what is done with those that do not end by them. */
+import type { AgentClient } from '../agent/client.ts';
 import { KataError, reasonOf } from '../error.ts';
 import type { Container } from './container.ts';
 import type { Log } from './log.ts';
 import type { GuestProcess } from './process.ts';
-import type { Vm } from './vm.ts';
 
 /** SIGKILL, and SIGTERM, which ends what never ran as well. */
 const SIGKILL = 9;
@@ -16,15 +16,20 @@ export const KILL_ESCALATE_MS = 30_000;
 export const DELETE_WAIT_MS = 20_000;
 
 export class Killer {
-  /** @param stop ends the whole sandbox */
+  /**
+   * @param stop ends the whole sandbox
+   * @param escalateMs see KILL_ESCALATE_MS
+   */
   constructor(
-    private readonly vm: Pick<Vm, 'agent'>,
+    private readonly vm: { readonly agent: Pick<AgentClient, 'signal'> },
     private readonly log: Log,
     private readonly stop: (reason: string) => Promise<void>,
+    private readonly escalateMs = KILL_ESCALATE_MS,
   ) {}
 
   /**
-   * Sends a signal.
+   * Sends a signal. A guest in which a container outlives SIGKILL, or that does not even take it, is ended: containerd asks for
+   * a pod's end only once its containers have ended, so that the pod could never be removed.
    * @param execId empty: the container; SIGKILL then reaches every process in it
    * @throws KataError `not_found` for a process that has ended or an exec that was never started
    */
@@ -49,12 +54,12 @@ export class Killer {
       await this.vm.agent.signal(target, sent);
     } catch (thrown) {
       if (isGone(thrown)) throw new KataError('not_found', 'process already finished', { cause: thrown });
-      if (!(fatal && container.ownsSandbox)) throw thrown;
+      if (!fatal || !(container.ownsSandbox || isSilent(thrown))) throw thrown;
       this.log.warn('the guest does not take SIGKILL: ending its virtual machine', { error: reasonOf(thrown) });
       void this.stop('its container could not be killed');
       return;
     }
-    if (fatal && container.ownsSandbox) this.escalate(process);
+    if (fatal) this.escalate(process);
   }
 
   /**
@@ -84,10 +89,17 @@ export class Killer {
 
   /** The guest has taken a SIGKILL; should the container not end by it, the guest is not to be trusted. */
   private escalate(process: GuestProcess): void {
-    const timer = setTimeout(() => void this.stop('its container outlived SIGKILL'), KILL_ESCALATE_MS);
+    const timer = setTimeout(() => {
+      // Its output may take as long as its reader takes.
+      if (!process.ended) void this.stop('its container outlived SIGKILL');
+    }, this.escalateMs);
     timer.unref();
     void process.exited.then(() => clearTimeout(timer));
   }
+}
+
+function isSilent(thrown: unknown): boolean {
+  return thrown instanceof KataError && thrown.code === 'deadline_exceeded';
 }
 
 /** What agents say of a process or container they no longer have. */

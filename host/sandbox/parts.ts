@@ -19,6 +19,8 @@ import type { SandboxSpec } from './sandbox-spec.ts';
 /** A share, and the daemon behind it if it runs: for the state file. */
 export interface Share extends RootfsShare {
   readonly daemon?: ProcessIdentity | undefined;
+  /** Settles when that daemon has ended, by itself or in `close`; never where there is none. */
+  readonly daemonExited?: Promise<unknown>;
 }
 
 /** What the container that comes first will need: it is got ready beside the boot. */

@@ -145,6 +145,11 @@ export class GuestProcess {
     return this.ending;
   }
 
+  /** Whether the process is known to have ended; its output may still be on its way. */
+  get ended(): boolean {
+    return this.ending !== undefined;
+  }
+
   /** CloseIO. Never waits; the streams of an exec are opened by its start, and may come after it. */
   closeStdin(): void {
     this.stdinClosed = true;

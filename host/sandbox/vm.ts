@@ -71,6 +71,8 @@ export class Vm {
         resolve(reason);
       };
     });
+    // Whoever touches a file then waits in the guest's kernel for ever, its agent too: nothing in there can be told to end.
+    void this.share.daemonExited?.then(() => this.lose('virtiofsd has ended, and with it the files of the containers'));
   }
 
   /** Whether the network is configured only once the VMM runs: by hooks, or by dockerd. */

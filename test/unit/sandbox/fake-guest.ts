@@ -336,6 +336,11 @@ export class FakeShare implements RootfsShare {
   readonly volumeFailures = new Map<string, KataError>();
   failure: KataError | undefined;
   closed = 0;
+  /** Ends what serves the files. */
+  endDaemon: () => void = () => {};
+  readonly daemonExited = new Promise<void>((resolve) => {
+    this.endDaemon = resolve;
+  });
 
   async prepare(): Promise<void> {}
   async attach(): Promise<readonly []> {

@@ -251,6 +251,15 @@ test('Sandbox API: a virtual machine that dies is told as killed, with all in it
   await shim.call('Delete', { id: 'a' });
 });
 
+test('a pod whose files are served no more is told as killed, with all in it', async ({ shim }) => {
+  await startPod(shim);
+  await run(shim, 'a');
+  const waiting = [shim.pod('WaitSandbox', { sandbox_id: POD }), shim.call('Wait', { id: 'a' })] as const;
+  shim.guest.share.endDaemon();
+  for (const exit of await Promise.all(waiting)) assert.is(exit.exit_status, 137);
+  await shim.call('Delete', { id: 'a' });
+});
+
 test('Sandbox API: what cannot be is refused', async ({ shim }) => {
   const request = { sandbox_id: POD, bundle_path: shim.directory, netns_path: '' };
   const node = { linux: { security_context: { namespace_options: { network: 2 } } } };
