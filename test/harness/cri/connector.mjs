@@ -13,7 +13,8 @@ process.on('message', ({ id, what, host, port }) => {
     socket.once('error', ({ message }) => process.send({ id, error: message }));
   } else {
     const server = createServer();
-    server.once('listening', () => process.send({ id }, server));
+    // Both have the listener once it is sent: what this one accepted would be read by nobody.
+    server.once('listening', () => process.send({ id }, server, () => server.close()));
     server.once('error', ({ message }) => process.send({ id, error: message }));
     server.listen({ host, port });
   }
