@@ -15,8 +15,10 @@ export interface CommandOptions {
   readonly stdin?: string | Uint8Array | Readable;
   /** Takes stdout piece by piece instead of it being kept. */
   readonly onStdout?: (chunk: Buffer) => void;
-  /** Milliseconds after which the program is killed; it then ends with signal SIGKILL and `timedOut`. */
+  /** Milliseconds after which the program is killed; it then ends with `timedOut`. */
   readonly timeoutMs?: number;
+  /** Milliseconds it then has after a SIGTERM, to end what it has started itself; absent: none. */
+  readonly graceMs?: number;
   /** Called once the process exists. */
   readonly onSpawn?: (child: ChildProcess) => void;
 }
@@ -37,7 +39,7 @@ export interface Finished {
  * @throws Error when the program cannot be started
  */
 export function finish(argv: readonly string[], options: CommandOptions = {}): Promise<Finished> {
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, stdin } = options;
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, graceMs = 0, stdin } = options;
   return new Promise((resolve, reject) => {
     const since = performance.now();
     const child = spawn(argv[0] ?? '', argv.slice(1), {
@@ -46,9 +48,10 @@ export function finish(argv: readonly string[], options: CommandOptions = {}): P
       stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
     let timedOut = false;
-    const timer = setTimeout(() => {
+    let timer = setTimeout(() => {
       timedOut = true;
-      child.kill('SIGKILL');
+      if (graceMs > 0) child.kill('SIGTERM');
+      timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
     }, timeoutMs);
     const stdout = keep(child.stdout, options.onStdout);
     const stderr = keep(child.stderr);

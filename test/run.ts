@@ -15,6 +15,8 @@ import { step } from '../setup/step.mjs';
 /** Milliseconds for one test file; those with virtual machines boot dozens of them. */
 const FILE_TIMEOUT_MS = 3 * 60_000;
 const VM_FILE_TIMEOUT_MS = 15 * 60_000;
+/** Milliseconds in which a file that is told to end takes its machines and daemons along. */
+const FILE_GRACE_MS = 15_000;
 const CHECK_TIMEOUT_MS = 5 * 60_000;
 /** Files under way at a time where there is no virtual machine. */
 const AT_ONCE = 2;
@@ -88,6 +90,7 @@ async function runFile(file: string, timeoutMs: number): Promise<void> {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
     timeoutMs,
+    graceMs: FILE_GRACE_MS,
   });
   report(file, counted(done), done);
 }

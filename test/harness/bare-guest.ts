@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BUILD } from '../../setup/paths.ts';
+import './orderly-end.ts';
 
 /** Milliseconds until a guest that says nothing counts as hung. */
 export const HUNG_MS = 60_000;
@@ -43,9 +44,14 @@ export async function startGuest(extra: readonly string[] = []): Promise<BareGue
   const qemu = spawn('qemu-system-x86_64', [...machine(directory), ...extra], {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
+  const end = () => qemu.kill('SIGKILL');
+  process.on('exit', end);
   const ended = new Promise<number | string>((done, fail) => {
     qemu.once('error', fail);
-    qemu.once('exit', (code, signal) => done(signal ?? code ?? -1));
+    qemu.once('exit', (code, signal) => {
+      process.off('exit', end);
+      done(signal ?? code ?? -1);
+    });
   });
   return {
     since,

@@ -7,6 +7,7 @@ import { CONTAINERD_VERSIONS, type ContainerdVersion, containerdPrograms } from 
 import { buildImage } from '../../setup/image.ts';
 import { CONTAINERD, DEBIAN_CACHE, IMAGES, SHIM } from '../../setup/paths.ts';
 import { Containers } from './containers.ts';
+import './orderly-end.ts';
 
 /** What containers run with. Another runtime than ours shows that it is not the tests that are wrong. */
 export const RUNTIME = process.env.KATA_TEST_RUNTIME ?? 'io.containerd.kata.v2';

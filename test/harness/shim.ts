@@ -9,6 +9,7 @@ import { leftovers, type Snapshot, snapshot, sweep } from '../../setup/leftovers
 import { SHIM } from '../../setup/paths.ts';
 import { kill, markedProcesses } from '../../setup/processes.ts';
 import { PATIENCE_MS } from './containers.ts';
+import './orderly-end.ts';
 
 const BUSYBOX_PATHS = ['/bin/busybox', '/usr/bin/busybox'];
 const APPLETS = ['cat', 'echo', 'ls', 'sh', 'sleep', 'true'];
@@ -39,6 +40,7 @@ export class ShimPlace {
     cpSync(busybox, `${this.rootfs}/bin/busybox`);
     for (const applet of APPLETS) symlinkSync('busybox', `${this.rootfs}/bin/${applet}`);
     this.#before = snapshot(this.directory);
+    process.on('exit', this.#killAll);
   }
 
   /** Makes a bundle. @param config text of config.json, or a spec @returns its path */
@@ -85,11 +87,17 @@ export class ShimPlace {
     return (await leftovers(this.#before, this.directory, SETTLE_MS)).map(({ kind, what }) => `${kind} ${what}`);
   }
 
+  /** However this program ends (but for SIGKILL), no shim outlives it. */
+  readonly #killAll = (): void => {
+    for (const process of markedProcesses(this.directory)) kill(process);
+  };
+
   /** Ends everything. @returns what had been left behind by then */
   async remove(): Promise<string[]> {
     for (const client of this.#clients) client.close();
     const found = await leftovers(this.#before, this.directory, SETTLE_MS);
-    for (const process of markedProcesses(this.directory)) kill(process);
+    this.#killAll();
+    process.off('exit', this.#killAll);
     sweep(found);
     await succeed(['sh', '-c', `! grep -q " ${this.directory}/" /proc/mounts`]);
     rmSync(this.directory, { recursive: true, force: true });

@@ -13,9 +13,6 @@ import { Pods } from './pods.ts';
 /** Whether each test's milliseconds are told on stderr. */
 const SHOW_TIMES = process.env.KATA_TEST_TIMES !== undefined;
 
-// A daemon ends with this program, which has to end in an orderly way.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
-
 /** A daemon and what tests do with it. */
 export interface CriBench {
   readonly flavor: Flavor;
