@@ -15,6 +15,9 @@ export const ROOT_PORTS = 8;
 /** PCI slot of the bridge or the first root port on the root bus; those below are left to devices present at boot. */
 export const FIRST_HOTPLUG_SLOT = 0x10;
 
+/** Code that an emulator has translated is kept up to here, MiB; what a sandbox needs of memory counts on it. */
+export const TRANSLATION_CACHE_MIB = 128;
+
 /** No legacy calls, no children, no change of priority or privilege; see `-sandbox` in qemu(1). */
 const DEFAULT_SECCOMP = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 
@@ -91,8 +94,10 @@ export function hotplugSlots(machineType: string): HotplugSlot[] {
 export function qemuArguments(config: VmConfig, devices: DeviceArguments, accelerator: Accelerator): string[] {
   const machine = machineOf(config, accelerator);
   return [
-    ...['-name', `sandbox-${escapeCommas(config.sandboxId)}${config.debug ? ',debug-threads=on' : ''}`],
+    // Threads have names of their own: those that run vCPUs are told apart by them.
+    ...['-name', `sandbox-${escapeCommas(config.sandboxId)},debug-threads=on`],
     ...['-machine', machineProperties(config, machine, accelerator)],
+    ...['-accel', accelerator === 'tcg' ? `tcg,tb-size=${TRANSLATION_CACHE_MIB}` : accelerator],
     ...['-cpu', join([machine.cpu(accelerator), config.cpuFeatures])],
     // Present from the start but asleep in the guest (maxcpus=): waking one needs no hot-plug, which TCG cannot undo.
     ...['-smp', `${Math.max(config.vcpus, config.maxVcpus)}`],
@@ -156,12 +161,7 @@ function isKata(config: VmConfig): boolean {
 }
 
 function machineProperties(config: VmConfig, machine: Machine, accelerator: Accelerator): string {
-  return join([
-    machine.properties(accelerator),
-    `accel=${accelerator}`,
-    'memory-backend=mem',
-    config.machineAccelerators,
-  ]);
+  return join([machine.properties(accelerator), 'memory-backend=mem', config.machineAccelerators]);
 }
 
 function consoleArguments(config: VmConfig): string[] {

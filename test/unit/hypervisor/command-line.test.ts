@@ -7,6 +7,7 @@ import {
   kernelCommandLine,
   qemuArguments,
   ROOT_PORTS,
+  TRANSLATION_CACHE_MIB,
 } from '../../../host/hypervisor/qemu/command-line.ts';
 import { vmConfig } from './vm-config.ts';
 
@@ -20,41 +21,37 @@ function valuesOf(args: readonly string[], option: string): string[] {
 const line = suite('QEMU command line');
 
 for (const [what, changes, accelerator, machine, cpu] of [
-  ['amd64 without KVM', {}, 'tcg', 'q35,vmport=off,smbus=off,sata=off,accel=tcg,memory-backend=mem', 'max,-erms,-fsrm'],
+  ['amd64 without KVM', {}, 'tcg', 'q35,vmport=off,smbus=off,sata=off,memory-backend=mem', 'max,-erms,-fsrm'],
   [
     'amd64 with KVM',
     { cpuFeatures: 'pmu=off' },
     'kvm',
-    'q35,vmport=off,smbus=off,sata=off,accel=kvm,memory-backend=mem',
+    'q35,vmport=off,smbus=off,sata=off,memory-backend=mem',
     'host,pmu=off',
   ],
   [
     'amd64 with machine properties of the operator',
     { machineAccelerators: 'kernel_irqchip=split' },
     'kvm',
-    'q35,vmport=off,smbus=off,sata=off,accel=kvm,memory-backend=mem,kernel_irqchip=split',
+    'q35,vmport=off,smbus=off,sata=off,memory-backend=mem,kernel_irqchip=split',
     'host',
   ],
   [
     'microvm',
     { machineType: 'microvm' },
     'kvm',
-    'microvm,acpi=on,pcie=on,rtc=on,isa-serial=on,accel=kvm,memory-backend=mem',
+    'microvm,acpi=on,pcie=on,rtc=on,isa-serial=on,memory-backend=mem',
     'host',
   ],
-  [
-    'arm64 without KVM',
-    { machineType: 'virt' },
-    'tcg',
-    'virt,gic-version=3,accel=tcg,memory-backend=mem',
-    'cortex-a57',
-  ],
-  ['arm64 with KVM', { machineType: 'virt' }, 'kvm', 'virt,gic-version=host,accel=kvm,memory-backend=mem', 'host'],
+  ['arm64 without KVM', { machineType: 'virt' }, 'tcg', 'virt,gic-version=3,memory-backend=mem', 'cortex-a57'],
+  ['arm64 with KVM', { machineType: 'virt' }, 'kvm', 'virt,gic-version=host,memory-backend=mem', 'host'],
 ] as const) {
   line(`machine and CPU: ${what}`, () => {
     const args = qemuArguments(vmConfig(changes), NO_DEVICES, accelerator);
     assert.equal(valuesOf(args, '-machine'), [machine]);
     assert.equal(valuesOf(args, '-cpu'), [cpu]);
+    const accel = accelerator === 'tcg' ? `tcg,tb-size=${TRANSLATION_CACHE_MIB}` : 'kvm';
+    assert.equal(valuesOf(args, '-accel'), [accel]);
   });
 }
 
@@ -141,7 +138,7 @@ line("the transport's descriptors get the numbers QEMU sees", () => {
 
 line('a comma in a name does not become an option', () => {
   const args = qemuArguments(vmConfig({ sandboxId: 'a,debug-threads=on' }), NO_DEVICES, 'tcg');
-  assert.equal(valuesOf(args, '-name'), ['sandbox-a,,debug-threads=on']);
+  assert.equal(valuesOf(args, '-name'), ['sandbox-a,,debug-threads=on,debug-threads=on']);
 });
 
 line('machines that cannot be are refused with the key to change', () => {
