@@ -277,8 +277,7 @@ export class Container {
 
   private async createProcess(): Promise<void> {
     const { sys, loop, options } = this.guest;
-    const terminal = this.spec.Process?.Terminal ?? false;
-    const { pid, stdio } = await crunProcess(sys, loop, options, terminal, (pidFile, extra) => [
+    const { pid, stdio } = await crunProcess(sys, loop, options, this.spec.Process, (pidFile, extra) => [
       'create',
       '--bundle',
       this.bundle,

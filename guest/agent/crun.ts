@@ -29,6 +29,7 @@ export function crun(sys: Sys, loop: Loop, options: ContainerOptions, args: read
 
 /**
  * Runs `crun create` or `crun exec -d` and gives back our ends of the new process's stdio and its pid.
+ * @param process the process's part of the specification
  * @param build the arguments, given the path of the pid file and further options (the console's socket)
  * @throws as `crun`; nothing is left open then
  */
@@ -36,16 +37,17 @@ export async function crunProcess(
   sys: Sys,
   loop: Loop,
   options: ContainerOptions,
-  terminal: boolean,
+  process: { readonly Args: readonly string[]; readonly Terminal: boolean } | undefined,
   build: (pidFile: string, extra: readonly string[]) => string[],
 ): Promise<{ pid: number; stdio: Stdio }> {
+  const program = process?.Args[0] ?? '';
   const pidFile = `${options.runDir}/.pid-${++serial}`;
   try {
-    const stdio = terminal
+    const stdio = process?.Terminal
       ? await withConsole(sys, loop, options, (socket) =>
-          call(sys, loop, options, build(pidFile, ['--console-socket', socket]), [-1, -1, -1]),
+          call(sys, loop, options, build(pidFile, ['--console-socket', socket]), [-1, -1, -1], program),
         )
-      : await withPipes(sys, (fds) => call(sys, loop, options, build(pidFile, []), fds));
+      : await withPipes(sys, (fds) => call(sys, loop, options, build(pidFile, []), fds, program));
     const pid = Number.parseInt(readTextIfAny(sys, pidFile) ?? '', 10);
     if (!(pid > 1)) {
       closeStdio(sys, stdio);
@@ -63,6 +65,7 @@ async function call(
   options: ContainerOptions,
   args: readonly string[],
   stdio: readonly [number, number, number],
+  program = '',
 ): Promise<void> {
   const log = `${options.runDir}/.crun-${++serial}.log`;
   const common = ['--cgroup-manager=cgroupfs', '--root', options.crunRoot, '--log', log, '--log-format', 'json'];
@@ -73,7 +76,7 @@ async function call(
       attempt(() => sys.kill(pid, SIGKILL));
       throw new AgentError('deadline_exceeded', `crun ${verb(args)} has not ended after ${CRUN_TIMEOUT_MS / 1000} s`);
     }
-    if (status !== 0) throw new AgentError('internal', reason(readTextIfAny(sys, log), args, status));
+    if (status !== 0) throw new AgentError('internal', reason(readTextIfAny(sys, log), args, status, program));
   } finally {
     attempt(() => sys.unlink(log));
   }
@@ -84,7 +87,7 @@ function verb(args: readonly string[]): string {
 }
 
 /** crun's messages: the log's lines are JSON objects with `msg` and `level`. */
-function reason(log: string | undefined, args: readonly string[], status: number): string {
+function reason(log: string | undefined, args: readonly string[], status: number, program: string): string {
   const messages: string[] = [];
   for (const line of (log ?? '').split('\n')) {
     if (line === '') continue;
@@ -94,12 +97,17 @@ function reason(log: string | undefined, args: readonly string[], status: number
       messages.push(line);
     }
   }
-  const text = worded(messages.join('; ')).slice(0, MAX_MESSAGE_CHARS);
+  const text = worded(messages.join('; '), program).slice(0, MAX_MESSAGE_CHARS);
   return text === '' ? `crun ${verb(args)} ended with status ${status} and no message` : text;
 }
 
 /** runc's words for a program that cannot be run, since that is what those above look for. */
-function worded(text: string): string {
+function worded(text: string, program: string): string {
+  // crun opens it first, and does not say which; the answer for a directory is EPERM.
+  const refused = /^(?:open executable|exec[^:]*): ([A-Z][a-z ]+)$/.exec(text)?.[1]?.toLowerCase();
+  if (refused !== undefined && program !== '') {
+    return `exec: ${JSON.stringify(program)}: ${refused === 'operation not permitted' ? 'permission denied' : refused}`;
+  }
   const missing = /^executable file `(.*)` not found in \$PATH/s.exec(text)?.[1];
   if (missing === undefined) return text;
   const why = missing.includes('/')

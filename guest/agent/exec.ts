@@ -60,7 +60,7 @@ async function execByCrun(
   const file = `${options.runDir}/.process-${++serial}.json`;
   try {
     sys.writeFile(file, jsonText(processConfig(spec, selinux)), 0o600);
-    return await crunProcess(sys, loop, options, spec.Terminal, (pidFile, extra) => [
+    return await crunProcess(sys, loop, options, spec, (pidFile, extra) => [
       'exec',
       '--detach',
       '--process',
