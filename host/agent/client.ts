@@ -15,7 +15,7 @@ export const CALL_TIMEOUT_MS = 60_000;
 export const CREATE_CONTAINER_TIMEOUT_MS = 60_000;
 /** Deadline of calls a Kill waits for, ms: beyond it the caller escalates. */
 export const SIGNAL_TIMEOUT_MS = 15_000;
-/** Deadline of Stats, ms: containerd itself waits 2 s for its own metrics. */
+/** Deadline of Stats and of a termination message, ms: containerd itself waits 2 s for its own metrics. */
 export const STATS_TIMEOUT_MS = 10_000;
 /** Deadline of one call that sets up the guest's network, ms. */
 export const NETWORK_TIMEOUT_MS = 15_000;
@@ -156,6 +156,13 @@ export class AgentClient {
   stats(containerId: string): Promise<agent.StatsContainerResponse> {
     const options = { timeoutMs: STATS_TIMEOUT_MS };
     return this.call('StatsContainer', METHODS.StatsContainer, { container_id: containerId }, options);
+  }
+
+  /** What a container has written into its termination message; empty: nothing. @throws KataError `not_found` without such a file */
+  async terminationMessage(containerId: string): Promise<string> {
+    const request = { container_id: containerId, log_type: 'termination_log' };
+    const options = { timeoutMs: STATS_TIMEOUT_MS };
+    return (await this.call('GetDiagnosticData', METHODS.GetDiagnosticData, request, options)).data;
   }
 
   async pause(containerId: string): Promise<void> {

@@ -99,6 +99,9 @@ export interface HostFiles {
   readonly isBlockDevice: (path: string) => boolean;
 }
 
+/** kubelet's emptyDirs. */
+const EMPTY_DIR = /\/kubernetes\.io~empty-dir\/[^/]+\/?$/;
+
 /** Mount rules; the first that applies decides. */
 export const MOUNT_RULES: readonly MountRule[] = [
   {
@@ -118,7 +121,8 @@ export const MOUNT_RULES: readonly MountRule[] = [
   },
   {
     why: "the pod's shared memory lives in the guest",
-    applies: (mount) => withoutTrailingSlash(mount.destination) === '/dev/shm',
+    // An emptyDir there is a volume like others, of a size of its own.
+    applies: (mount) => withoutTrailingSlash(mount.destination) === '/dev/shm' && !EMPTY_DIR.test(mount.source),
     action: 'shm',
   },
   {

@@ -1,9 +1,9 @@
 /** Ends what a sandbox left behind, from its state file alone. Idempotent; harmless where there is nothing. */
-import { spawnSync } from 'node:child_process';
-import { lstatSync, readFileSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
+import { lstatSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
 import { cleanUpNetwork } from '../network/clean-up.ts';
 import { kill, waitGone } from '../process.ts';
 import { cleanUpCgroups } from '../resources/choose-host-cgroup.ts';
+import { mountsBelow, unmountBelow as takeMountsAway } from '../storage/mountinfo.ts';
 import type { Log } from './log.ts';
 import { type ProcessName, readState } from './state-file.ts';
 
@@ -48,10 +48,7 @@ export function removeDirectory(directory: string, log: Log): void {
 
 /** Unmounts a path and everything below, as the caller's mount namespace has it. Idempotent. */
 export function unmountBelow(path: string, log: Log): void {
-  for (const mount of mountsBelow(path)) {
-    const { status, stderr } = spawnSync('umount', ['--lazy', '--no-canonicalize', mount], { encoding: 'utf8' });
-    if (status !== 0) log.warn('cannot unmount', { path: mount, error: (stderr ?? '').trim() });
-  }
+  for (const failure of takeMountsAway(path)) log.warn('cannot unmount', { failure });
 }
 
 /**
@@ -67,7 +64,7 @@ export function removeTree(directory: string, log: Log): void {
   unmountBelow(directory, log);
   const left = mountsBelow(directory);
   if (left.length > 0) {
-    log.error('directory kept: something is still mounted in it', { directory, mount: left[0] });
+    log.error('directory kept: something is still mounted in it', { directory, mount: left[0]?.point });
     return;
   }
   try {
@@ -75,18 +72,6 @@ export function removeTree(directory: string, log: Log): void {
   } catch (thrown) {
     log.error('cannot remove the directory', { directory, error: String(thrown) });
   }
-}
-
-/** Mount points at or below `path`, the deepest first. */
-function mountsBelow(path: string): string[] {
-  const found: string[] = [];
-  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
-    const point = line
-      .split(' ')[4]
-      ?.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
-    if (point !== undefined && (point === path || point.startsWith(`${path}/`))) found.push(point);
-  }
-  return found.reverse();
 }
 
 async function end(child: ProcessName, graceMs: number, log: Log): Promise<void> {

@@ -46,6 +46,8 @@ export class Container {
   hasFiles = false;
   /** Whether the guest mounts disks for it, which it has to write out in the end. */
   hasDisks = false;
+  /** The host's file for its termination message, where that has to be fetched from the guest. */
+  terminationFile: string | undefined;
   /** Whether the guest has frozen it. */
   paused = false;
   /** Whether it was sent a SIGKILL by us: its end needs no other explanation. */

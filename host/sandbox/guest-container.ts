@@ -8,6 +8,7 @@ import { isGone } from './kill.ts';
 import type { Log } from './log.ts';
 import type { PodFiles } from './pod-files.ts';
 import type { ContainerSpec } from './spec.ts';
+import { terminationFile } from './termination.ts';
 import type { Vm } from './vm.ts';
 
 export interface GuestContainerOptions {
@@ -19,6 +20,8 @@ export interface GuestContainerOptions {
   readonly shmBytes: number;
   /** undefined: containerd has made the files that every container of a pod gets. */
   readonly podFiles: PodFiles | undefined;
+  /** Sysctls that no container of the pod has set yet. */
+  readonly sysctls: Readonly<Record<string, string>>;
 }
 
 /** @throws KataError what fails; `removeFromVm` undoes what was done until then */
@@ -30,19 +33,22 @@ export async function createInGuest(
   const { id, bundle } = container;
   container.hasFiles = true;
   const rootfs = await vm.share.addRootfs(id, container.rootfs, spec.rootPath);
-  const volumes = await addVolumes(withPodFiles(vm.share, podFiles), id, sharedMounts(spec.view), {
+  const view = podFiles?.complete(spec.view) ?? spec.view;
+  const volumes = await addVolumes(withPodFiles(vm.share, podFiles), id, sharedMounts(view), {
     encoded: spec.encoded,
-    devices: spec.view.devices,
+    devices: view.devices,
   });
-  container.hasDisks = [...rootfs.storages, ...volumes.storages].some(({ driver }) => driver !== 'virtio-fs');
-  const guest = rewriteSpec(spec.encoded, spec.view, {
+  container.hasDisks = [...rootfs.storages, ...volumes.storages].some(({ driver }) => driver === 'blk');
+  const guest = rewriteSpec(spec.encoded, view, {
     rootPath: rootfs.path,
     bundle,
     disableGuestSeccomp: options.disableGuestSeccomp,
     shmBytes: options.shmBytes,
+    sysctls: options.sysctls,
     mounts: volumes.mounts,
     blockDevices: volumes.blockDevices,
   });
+  container.terminationFile = vm.share.copies ? terminationFile(view) : undefined;
   for (const line of [...guest.omitted, ...volumes.warnings]) {
     log.warn('the container may miss something', { container: id, what: line });
   }

@@ -3,8 +3,11 @@ import { KataError } from '../error.ts';
 
 /** Wait before a failed GetOOMEvent is repeated, ms. */
 export const OOM_RETRY_MS = 1000;
-/** How long the end of a container that was killed may wait for word that memory was the reason, ms. */
-export const OOM_GRACE_MS = 200;
+/**
+ * How long the end of a container that was killed may wait for word that memory was the reason, ms. Our own agent sends that
+ * word first: it is only to be read.
+ */
+export const OOM_GRACE_MS = { own: 0, kata: 200 } as const;
 
 /** Who is asked: the agent. */
 interface OomSource {
@@ -18,10 +21,12 @@ export class OomWatch {
   /**
    * @param known whether there is such a container: ids are the guest's word, any number of any length
    * @param tell of a container that ran out of memory
+   * @param graceMs one of OOM_GRACE_MS
    */
   constructor(
     private readonly known: (containerId: string) => boolean,
     private readonly tell: (containerId: string) => void,
+    private readonly graceMs: number,
   ) {}
 
   /** Asks until the guest is gone. Never rejects. */
@@ -43,7 +48,7 @@ export class OomWatch {
     this.told.delete(containerId);
   }
 
-  /** Settles once it was told that the container ran out of memory; after OOM_GRACE_MS, if it does not come to that. */
+  /** Settles once it was told that the container ran out of memory; after the grace, if it does not come to that. */
   settled(containerId: string): Promise<void> {
     if (this.told.has(containerId)) return Promise.resolve();
     return new Promise((resolve) => {
@@ -55,7 +60,7 @@ export class OomWatch {
         if (waiters.size === 0) this.waiting.delete(containerId);
         resolve();
       };
-      const timer = setTimeout(settle, OOM_GRACE_MS);
+      const timer = setTimeout(settle, this.graceMs);
       waiters.add(settle);
     });
   }

@@ -1,10 +1,12 @@
 /**
  * Files that every container of a pod has: hosts, hostname, resolv.conf. Where containerd runs a pause container it
- * makes them itself; under the Sandbox API it names them in its specs all the same, and they are the sandbox's to make.
+ * makes them itself. Under the Sandbox API they are the sandbox's to make: containerd 1.7 names them in its specs all the
+ * same, 2.1 leaves them out, and has each container make a /dev/shm of its own instead of the pod's.
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { KataError, reasonOf } from '../error.ts';
+import type { SpecView } from '../oci/rewrite.ts';
 import type { PodSandboxConfig } from '../proto/messages/cri.ts';
 import type { Mount } from '../proto/messages/oci.ts';
 import { resolvConf } from './sandbox-spec.ts';
@@ -29,6 +31,20 @@ export class PodFiles {
     private readonly directory: string,
     private readonly pod: PodSandboxConfig,
   ) {}
+
+  /** A container's spec with the mounts that it has where containerd runs a pause container. */
+  complete(view: SpecView): SpecView {
+    if (view.containerType !== 'pod_container') return view;
+    const missing = Object.entries(FILES).filter(([path]) => view.mounts.every((mount) => mount.destination !== path));
+    const options = ['rbind', 'rprivate', view.rootReadonly ? 'ro' : 'rw'];
+    const files = missing.map(([destination, name]) => ({
+      destination,
+      type: 'bind',
+      source: `${this.directory}/${name}`,
+      options,
+    }));
+    return { ...view, mounts: [...view.mounts.map(podsMemory), ...files] };
+  }
 
   /**
    * The mount, with a source that exists if it is one of these files and its own source does not.
@@ -63,6 +79,12 @@ export class PodFiles {
     writeFileSync(path, text);
     chmodSync(path, FILE_MODE);
   }
+}
+
+/** The bind that containerd asks for where it has made the pod's /dev/shm itself. */
+function podsMemory(mount: Mount): Mount {
+  if (mount.destination !== '/dev/shm' || mount.type !== 'tmpfs') return mount;
+  return { ...mount, type: 'bind', source: '/dev/shm', options: ['rbind'] };
 }
 
 /** A file of the node's, empty where it has none. */

@@ -20,6 +20,7 @@ import { PodFiles } from './pod-files.ts';
 import { type Exit, type GuestProcess, KILLED, type StreamPaths } from './process.ts';
 import type { SandboxSpec } from './sandbox-spec.ts';
 import type { ContainerSpec } from './spec.ts';
+import { fetchTermination } from './termination.ts';
 import type { Timeline } from './timeline.ts';
 import { Vm, type VmOptions } from './vm.ts';
 
@@ -41,6 +42,8 @@ export interface SandboxOptions extends VmOptions {
   readonly kernelModules: readonly string[];
   /** Reads of one stream in flight: more than one only where the agent keeps their order. */
   readonly readsInFlight: number;
+  /** One of OOM_GRACE_MS. */
+  readonly oomGraceMs: number;
 }
 
 /** What Create brings. */
@@ -66,6 +69,8 @@ export class Sandbox {
   private readonly killer: Killer;
   private readonly podFiles: PodFiles | undefined;
   private readonly shm: SandboxShm | undefined;
+  /** Of the pod's configuration: they hold for all its containers, once one has set them. */
+  private sysctls: Readonly<Record<string, string>>;
   private readonly abort = new AbortController();
   private readonly creations = new Set<Promise<unknown>>();
   private stopping: Promise<void> | undefined;
@@ -80,9 +85,11 @@ export class Sandbox {
     this.oom = new OomWatch(
       (id) => this.containers.has(id),
       (id) => observer.oom(id),
+      options.oomGraceMs,
     );
     this.killer = new Killer(this.vm, log, (reason) => this.stop(reason));
     this.shm = hasSharedMemory(spec) ? sandboxShm(spec.mounts) : undefined;
+    this.sysctls = spec.pod?.linux?.sysctls ?? {};
     this.podFiles = spec.pod && new PodFiles(`${identity.directory}/pod`, spec.pod);
     this.ended = new Promise((resolve) => {
       this.settleEnd = resolve;
@@ -218,8 +225,11 @@ export class Sandbox {
     await this.vm.agent.updateContainer(container.id, decode(LinuxResources, resources));
   }
 
+  /** A container that has ended is measured until it is deleted: whether it ran out of memory is told so as well. */
   stats(container: Container): Promise<StatsContainerResponse> {
-    if (container.state === 'stopped') throw notRunning(container, 'measured');
+    if (container.state === 'stopped' && !(container.inGuest && this.vm.liveAgent)) {
+      throw notRunning(container, 'measured');
+    }
     return this.vm.agent.stats(container.id);
   }
 
@@ -275,6 +285,7 @@ export class Sandbox {
       if (!container.ownsSandbox) await runStartHooks(container, this.pid);
       await createInGuest(this.guest(), container, spec);
       if (this.stopping) throw new KataError('unavailable', 'the virtual machine is gone');
+      this.sysctls = {};
     } catch (thrown) {
       container.init.closeStreams();
       await removeFromVm(this.vm, container, this.log);
@@ -298,8 +309,11 @@ export class Sandbox {
     else void process.end(KILLED);
   }
 
-  /** An end that looks like one for want of memory waits for word that it was. */
+  /** What has to be known before an end is told; one that looks like one for want of memory waits for word that it was. */
   private async beforeExit(container: Container, status: number): Promise<void> {
+    const { terminationFile: file } = container;
+    const agent = this.vm.liveAgent;
+    if (file !== undefined && agent) await fetchTermination(agent, container.id, file, this.log);
     if (status === KILLED && !container.killed && this.vm.liveAgent) await this.oom.settled(container.id);
   }
 
@@ -323,7 +337,13 @@ export class Sandbox {
   }
 
   private guest(): GuestContainerOptions {
-    return { ...this.options, vm: this.vm, shmBytes: this.shm?.bytes ?? 0, podFiles: this.podFiles };
+    return {
+      ...this.options,
+      vm: this.vm,
+      shmBytes: this.shm?.bytes ?? 0,
+      podFiles: this.podFiles,
+      sysctls: this.sysctls,
+    };
   }
 
   /** The state file helps whoever looks, and `delete`; a full disk must not end a running container. */

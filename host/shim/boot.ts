@@ -6,6 +6,7 @@ import type { VmConfig } from '../hypervisor/hypervisor.ts';
 import { sizeOf } from '../resources/sizing.ts';
 import type { Identity } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
+import { OOM_GRACE_MS } from '../sandbox/oom.ts';
 import type { Expected, Parts } from '../sandbox/parts.ts';
 import { type Observer, Sandbox } from '../sandbox/sandbox.ts';
 import type { SandboxSpec } from '../sandbox/sandbox-spec.ts';
@@ -91,6 +92,7 @@ export function newSandbox(
     guestHookPath: configuration.guestHookPath,
     kernelModules: configuration.kernelModules,
     readsInFlight: configuration.ownGuest ? OWN_READS_IN_FLIGHT : KATA_READS_IN_FLIGHT,
+    oomGraceMs: configuration.ownGuest ? OOM_GRACE_MS.own : OOM_GRACE_MS.kata,
     parts: parts(configuration),
     timeline,
     observer,

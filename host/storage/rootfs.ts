@@ -73,6 +73,10 @@ export class Rootfs implements RootfsShare {
     }
   }
 
+  get copies(): boolean {
+    return this.#virtioFs === undefined;
+  }
+
   /** virtiofsd, for the state file; undefined while nothing is shared. */
   get daemon(): ProcessIdentity | undefined {
     return this.#virtioFs?.daemon;

@@ -30,6 +30,8 @@ export interface GuestVolume {
 }
 
 export interface RootfsShare {
+  /** Whether volumes are copies: what containers write into them stays in the guest. Absent: they are not. */
+  readonly copies?: boolean;
   /**
    * Gets ready what needs no VM yet (directories, mounts, virtiofsd), so that it runs beside the boot. Idempotent.
    */

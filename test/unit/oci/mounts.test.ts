@@ -124,6 +124,11 @@ mounting('/dev/shm is the sandbox’s, or one of its own', () => {
   });
 });
 
+mounting('an emptyDir at /dev/shm is a volume like others', () => {
+  const source = '/var/lib/kubelet/pods/u/volumes/kubernetes.io~empty-dir/dshm';
+  assert.is(mounted({ destination: '/dev/shm', type: 'bind', source, options: ['rbind'] }).shared, true);
+});
+
 mounting('of root file system layers are left out', () => {
   const layer = { destination: '/l', type: 'bind', source: '/layer', options: ['io.katacontainers.fs-opt.is-layer'] };
   const { out, omitted } = mounted(layer);

@@ -90,6 +90,8 @@ export class FakeGuest {
   obeysTerm = true;
   /** Set to have a call fail, by method. */
   readonly failures = new Map<string, KataError>();
+  /** Termination messages by container. */
+  readonly messages = new Map<string, string>();
   /** Set to have a call never answered. */
   readonly silent = new Set<string>();
   readonly hypervisor = new FakeHypervisor();
@@ -272,6 +274,7 @@ export class FakeGuest {
       PauseContainer: done('PauseContainer'),
       ResumeContainer: done('ResumeContainer'),
       UpdateContainer: done('UpdateContainer'),
+      GetDiagnosticData: async ({ container_id }) => ({ data: this.messages.get(container_id) ?? '' }),
       StatsContainer: async () => {
         await this.called('StatsContainer');
         return { cgroup_stats: { pids_stats: { current: 3, limit: 10 } } };
@@ -329,6 +332,7 @@ export class FakeHypervisor implements Hypervisor {
 }
 
 export class FakeShare implements RootfsShare {
+  copies = false;
   readonly roots = new Set<string>();
   /** As `<container> <source>`. */
   volumes: string[] = [];

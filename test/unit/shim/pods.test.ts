@@ -1,13 +1,14 @@
 /** Pods: many containers in one virtual machine, by either of containerd's ways. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { KataError } from '../../../host/error.ts';
 import { encode, type Init } from '../../../host/proto/codec.ts';
 import type { CreateContainerRequest, CreateSandboxRequest } from '../../../host/proto/messages/agent.ts';
 import { PodSandboxConfig } from '../../../host/proto/messages/cri.ts';
 import { Options } from '../../../host/proto/messages/runtimeoptions.ts';
-import { OOM_GRACE_MS } from '../../../host/sandbox/oom.ts';
+import { MAX_TERMINATION_BYTES } from '../../../host/sandbox/termination.ts';
 import { FakeGuest } from '../sandbox/fake-guest.ts';
 import { failure, Harness } from './harness.ts';
 
@@ -57,6 +58,14 @@ async function startPod(shim: Harness, init: Init<PodSandboxConfig> = {}): Promi
   const request = { sandbox_id: POD, bundle_path: shim.directory, options: config(init), netns_path: '/run/netns/p1' };
   await shim.pod('CreateSandbox', request);
   await shim.pod('StartSandbox', { sandbox_id: POD });
+}
+
+/** What the guest was asked to create. */
+function created(shim: Harness, id: string): CreateContainerRequest {
+  const requests = shim.guest.requests.filter(({ method }) => method === 'CreateContainer');
+  return requests
+    .map(({ request }) => request as CreateContainerRequest)
+    .find((each) => each.container_id === id) as never;
 }
 
 for (const [engine, annotations] of ENGINES) {
@@ -164,10 +173,8 @@ test('out of memory is told before the end it led to', async ({ shim }) => {
   await run(shim, POD);
   await run(shim, 'a');
   const waiting = shim.call('Wait', { id: 'a' });
-  // The guest tells the end first.
-  shim.guest.process('a').end(137);
-  await sleep(OOM_GRACE_MS / 10);
   shim.guest.outOfMemory('a');
+  shim.guest.process('a').end(137);
   await waiting;
   const names = shim.events.filter(({ event }) => event.container_id === 'a').map(({ name }) => name);
   assert.equal(names, ['TaskCreate', 'TaskStart', 'TaskOOM', 'TaskExit']);
@@ -298,6 +305,78 @@ test("Sandbox API: files of the pod that nobody made are the sandbox's to make",
     ['resolv.conf', 'nameserver 10.0.0.10\n'],
   ]);
   assert.equal(texts[0], ['hosts', existsSync('/etc/hosts') ? readFileSync('/etc/hosts', 'utf8') : '']);
+});
+
+test('Sandbox API: a spec that leaves the files and the memory of the pod out gets them', async ({ shim }) => {
+  await startPod(shim, { hostname: 'web' });
+  const mounts = [
+    { destination: '/etc/hosts', type: 'bind', source: '/etc/passwd', options: ['rbind'] },
+    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: ['size=64k'] },
+  ];
+  await shim.create('a', ['true'], { spec: { ...spec(CONTAINERD('container')).spec, mounts } });
+  const sources = shim.guest.share.volumes.map((line) => line.split(' ')[1] ?? '');
+  assert.is(sources[0], '/etc/passwd', 'its own go first');
+  assert.equal(
+    sources.slice(1).map((path) => path.slice(path.lastIndexOf('/') + 1)),
+    ['hostname', 'resolv.conf'],
+  );
+  const made = created(shim, 'a').OCI?.Mounts ?? [];
+  assert.equal(made.map(({ destination }) => destination).sort(), [
+    '/dev/shm',
+    '/etc/hostname',
+    '/etc/hosts',
+    '/etc/resolv.conf',
+  ]);
+  assert.is(made.find(({ destination }) => destination === '/dev/shm')?.type, 'bind');
+});
+
+test('Sandbox API: sysctls of the pod are set with its first container', async ({ shim }) => {
+  const sysctls = { 'net.core.somaxconn': '1024' };
+  await startPod(shim, { linux: { sysctls } });
+  shim.guest.failures.set('CreateContainer', new KataError('internal', 'not yet'));
+  await failure(shim.create('a', ['true'], spec(CONTAINERD('container'))));
+  shim.guest.failures.clear();
+  for (const id of ['b', 'c']) await shim.create(id, ['true'], spec(CONTAINERD('container')));
+  assert.equal({ ...created(shim, 'a').OCI?.Linux?.Sysctl }, sysctls);
+  assert.equal({ ...created(shim, 'b').OCI?.Linux?.Sysctl }, sysctls, 'the first one failed');
+  assert.equal({ ...created(shim, 'c').OCI?.Linux?.Sysctl }, {});
+});
+
+test('a container that has ended is measured until it is deleted', async ({ shim }) => {
+  await run(shim, POD);
+  await run(shim, 'a', ['true']);
+  await shim.call('Wait', { id: 'a' });
+  assert.match((await shim.call('Stats', { id: 'a' })).stats?.type_url ?? '', /Metrics$/);
+  await shim.call('Delete', { id: 'a' });
+  assert.is((await failure(shim.call('Stats', { id: 'a' }))).code, 'not_found');
+  await run(shim, 'b');
+  await shim.guest.die();
+  await shim.call('Wait', { id: 'b' });
+  assert.is((await failure(shim.call('Stats', { id: 'b' }))).code, 'failed_precondition');
+});
+
+test('where volumes are copies, a termination message is fetched before the end is told', async ({ shim }) => {
+  shim.guest.share.copies = true;
+  await run(shim, POD);
+  const file = `${shim.directory}/message`;
+  const end = async (id: string, message: string): Promise<string> => {
+    const mounts = [{ destination: '/dev/termination-log', type: 'bind', source: file, options: ['rbind'] }];
+    await shim.create(id, ['true'], { spec: { ...spec(CONTAINERD('container')).spec, mounts } });
+    shim.guest.messages.set(id, message);
+    await shim.call('Start', { id });
+    await shim.call('Wait', { id });
+    return readFileSync(file, 'utf8');
+  };
+  writeFileSync(file, 'before');
+  assert.is(await end('a', 'why'), 'why');
+  assert.is(await end('b', ''), 'why', 'no message changes nothing');
+  assert.is(await end('c', 'x'.repeat(MAX_TERMINATION_BYTES + 1)), 'x'.repeat(MAX_TERMINATION_BYTES));
+  rmSync(file);
+  const precious = `${shim.directory}/precious`;
+  writeFileSync(precious, 'precious');
+  symlinkSync(precious, file);
+  assert.is(await end('d', 'through the link'), 'precious');
+  assert.ok(shim.log.lines.some((line) => line.includes('termination message')));
 });
 
 test('a handler names its configuration on the stdin of start; what Create names goes first', async () => {
