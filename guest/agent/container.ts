@@ -20,6 +20,7 @@ import { applyExtras, fitResources, guestCpus } from './resources.ts';
 import { patchDevices } from './spec-devices.ts';
 import type { Storages } from './storage.ts';
 import { setNetworkSysctls } from './sysctl.ts';
+import { withHome } from './user.ts';
 
 /** How long a killed container may take to die, ms. */
 export const KILL_TIMEOUT_MS = 10_000;
@@ -271,6 +272,7 @@ export class Container {
     }
     const selinux = exists(sys, `${this.guest.options.sysRoot}/fs/selinux/enforce`);
     const spec = { ...this.spec, Mounts: withDestinations(sys, rootfs, this.spec.Mounts) };
+    if (spec.Process) spec.Process = { ...spec.Process, Env: withHome(this.guest, this, spec.Process, spec.Mounts) };
     const config = configOf(spec, { ...this.namespaces, rootfs, cgroupsPath: this.cgroupsPath, selinux });
     sys.writeFile(`${this.bundle}/config.json`, jsonText(config), 0o600);
   }

@@ -104,7 +104,7 @@ function reason(log: string | undefined, args: readonly string[], status: number
 /** runc's words for a program that cannot be run, since that is what those above look for. */
 function worded(text: string, program: string): string {
   // crun opens it first, and does not say which; the answer for a directory is EPERM.
-  const refused = /^(?:open executable|exec[^:]*): ([A-Z][a-z ]+)$/.exec(text)?.[1]?.toLowerCase();
+  const refused = /^(?:open executable|exec): ([A-Z][a-z ]+)$/.exec(text)?.[1]?.toLowerCase();
   if (refused !== undefined && program !== '') {
     return `exec: ${JSON.stringify(program)}: ${refused === 'operation not permitted' ? 'permission denied' : refused}`;
   }

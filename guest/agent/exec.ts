@@ -9,7 +9,7 @@ import { attempt, exists } from './files.ts';
 import { jsonText, processConfig } from './oci-config.ts';
 import type { Guest } from './options.ts';
 import { Process, SIGKILL, type Stdio } from './process.ts';
-import { resolveUser } from './user.ts';
+import { resolveUser, withHome } from './user.ts';
 
 /** Longest exec id. */
 export const MAX_EXEC_ID_CHARS = 1024;
@@ -52,14 +52,16 @@ export async function execProcess(guest: Guest, container: Container, request: E
 
 /** How it is done in any case. */
 async function execByCrun(
-  { sys, loop, options }: Guest,
+  guest: Guest,
   container: Container,
   spec: ProcessSpec,
   selinux: boolean,
 ): Promise<{ pid: number; stdio: Stdio }> {
+  const { sys, loop, options } = guest;
+  const Env = withHome(guest, container, spec, container.spec.Mounts);
   const file = `${options.runDir}/.process-${++serial}.json`;
   try {
-    sys.writeFile(file, jsonText(processConfig(spec, selinux)), 0o600);
+    sys.writeFile(file, jsonText(processConfig({ ...spec, Env }, selinux)), 0o600);
     return await crunProcess(sys, loop, options, spec, (pidFile, extra) => [
       'exec',
       '--detach',

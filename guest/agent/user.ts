@@ -1,11 +1,12 @@
 /** Users given by name, as the container's own /etc/passwd and /etc/group know them. */
 import type { StringUser } from '../../host/proto/messages/agent.ts';
-import type { User } from '../../host/proto/messages/oci.ts';
+import type { Mount, Process, User } from '../../host/proto/messages/oci.ts';
 import { AgentError } from './error.ts';
 import type { Guest } from './options.ts';
 
 /** Largest passwd or group file that is read, bytes. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
+const PASSWD = '/etc/passwd';
 /** Largest id. */
 const MAX_ID = 0xffff_fffe;
 
@@ -26,6 +27,19 @@ export function resolveUser(guest: Guest, container: Rooted, user: StringUser): 
   const gid = user.gid === '' ? (number(entry?.[3] ?? '') ?? 0) : groupId(user.gid, group);
   const AdditionalGids = user.additionalGids.map((name) => groupId(name, group));
   return { UID: uid, GID: gid, AdditionalGids, Username: '', Umask: undefined };
+}
+
+/**
+ * The environment of a process that crun starts. crun finds HOME in /etc/passwd, but gives none to a user who is not in it:
+ * other runtimes say `/` then.
+ */
+export function withHome(guest: Guest, container: Rooted, process: Process, mounts: readonly Mount[]): string[] {
+  const { Env, User } = process;
+  if (Env.some((each) => each.startsWith('HOME='))) return Env;
+  // What is mounted there is seen only from within.
+  if (mounts.some(({ destination }) => PASSWD.startsWith(`${destination}/`) || destination === PASSWD)) return Env;
+  const known = records(guest, container, 'passwd').some((fields) => number(fields[2] ?? '') === (User?.UID ?? 0));
+  return known ? Env : [...Env, 'HOME=/'];
 }
 
 function groupId(name: string, group: () => string[][]): number {

@@ -146,15 +146,14 @@ static const char *variable(char **env, const char *name) {
   return found;
 }
 
-/* `HOME=` of a user by the container's /etc/passwd; NULL for one that is not in it, as crun has it. */
+/* `HOME=` of a user by the container's /etc/passwd; the root directory for one that is not in it, as crun has it. */
 static char *home_of(int64_t uid) {
-  static char line[MAX_PASSWD_LINE], home[MAX_PASSWD_LINE + 8];
-  bool found = false;
+  static char line[MAX_PASSWD_LINE], home[MAX_PASSWD_LINE + 8] = "HOME=/";
   struct stat status;
   /* It is the container's: a FIFO there must not be waited for. */
   int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
-  if (!file) return NULL;
+  if (!file) return home;
   while (fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode) && fgets(line, sizeof(line), file)) {
     char *fields[6], *rest = line;
     int count = 0;
@@ -162,11 +161,10 @@ static char *home_of(int64_t uid) {
     if (count < 6 || !*fields[2] || strtoll(fields[2], NULL, 10) != uid) continue;
     fields[5][strcspn(fields[5], "\n")] = 0;
     snprintf(home, sizeof(home), "HOME=%s", fields[5]);
-    found = true;
     break;
   }
   fclose(file);
-  return found ? home : NULL;
+  return home;
 }
 
 static bool executable(const char *path) {

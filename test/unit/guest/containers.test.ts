@@ -162,6 +162,36 @@ test('a command that is not there', async ({ guest }) => {
   await guest.remove(id);
 });
 
+test('a program that cannot be executed is named', async ({ guest }) => {
+  const id = await guest.run(['sleep', '100']);
+  for (const program of ['/etc/passwd', '/etc']) {
+    const refusal = new RegExp(`^exec: "${program}": (permission denied|is a directory)$`);
+    await refused(() => guest.create([program], {}, 'failing'), 'internal', refusal);
+    await refused(() => guest.exec(id, 'e', [program]), 'internal', refusal);
+  }
+  await guest.remove(id);
+});
+
+test('home is the user’s by /etc/passwd, and the root directory for one who is not in it', async ({ guest }) => {
+  const home = ['sh', '-c', 'echo $HOME'];
+  for (const [UID, expected] of [
+    [0, '/root\n'],
+    [4321, '/\n'],
+  ] as const) {
+    const user = { User: { UID } };
+    const id = await guest.run(['sh', '-c', 'echo $HOME; exec sleep 100'], { process: user });
+    await guest.exec(id, 'e', home, user);
+    assert.is(await guest.stdout(id, 'e'), expected);
+    await guest.exec(id, 'terminal', home, { ...user, Terminal: true });
+    assert.is((await guest.stdout(id, 'terminal')).trim(), expected.trim());
+    const { data } = (await guest.services.ReadStdout({ container_id: id, exec_id: '', len: 100 })) as {
+      data: Uint8Array;
+    };
+    assert.is(new TextDecoder().decode(data), expected);
+    await guest.remove(id);
+  }
+});
+
 test('bad ids, doubles and strangers', async ({ guest }) => {
   for (const bad of ['', '../x', 'a/b', '.ab', 'shared', 'sandbox', 'x'.repeat(300)]) {
     await refused(() => guest.create(['true'], {}, bad), 'invalid_argument', /invalid container ID/);

@@ -188,5 +188,6 @@ function makeRootfs(directory: string): string {
     fs.mkdirSync(path.join(rootfs, name), { recursive: true });
   fs.copyFileSync('/bin/busybox', path.join(rootfs, 'bin/busybox'));
   for (const applet of APPLETS) fs.symlinkSync('busybox', path.join(rootfs, 'bin', applet));
+  fs.writeFileSync(path.join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
   return rootfs;
 }
