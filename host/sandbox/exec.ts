@@ -5,7 +5,7 @@ import { KataError } from '../error.ts';
 import { decode } from '../proto/codec.ts';
 import { Process } from '../proto/messages/oci.ts';
 import type { Container, Exec } from './container.ts';
-import { type GuestProcess, type StreamPaths, UNKNOWN_STATUS } from './process.ts';
+import { type GuestProcess, NEVER_RAN, type StreamPaths, UNKNOWN_STATUS } from './process.ts';
 
 /**
  * Adds an exec; nothing runs yet.
@@ -52,7 +52,7 @@ export async function deleteExec(container: Container, execId: string): Promise<
   if (process.state === 'running') {
     throw new KataError('failed_precondition', `exec ${execId} of container ${container.id} is running; kill it first`);
   }
-  if (process.state === 'created') await process.end(UNKNOWN_STATUS);
+  if (process.state === 'created') await process.end(NEVER_RAN);
   process.closeStreams();
   container.execs.delete(execId);
   return process;

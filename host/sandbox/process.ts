@@ -14,6 +14,8 @@ const DRAIN_LOOK_MS = 250;
 export const KILLED = 137;
 /** Exit status of a process whose end the guest does not tell. */
 export const UNKNOWN_STATUS = 255;
+/** Exit status of an exec that was removed before it began, as other runtimes have it. */
+export const NEVER_RAN = 0;
 
 export type ProcessState = 'created' | 'running' | 'paused' | 'stopped';
 
