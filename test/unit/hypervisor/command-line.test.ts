@@ -55,6 +55,17 @@ for (const [what, changes, accelerator, machine, cpu] of [
   });
 }
 
+line('the timer of an amd64 guest is not checked at boot: under load the check panics', () => {
+  for (const [machineType, checked] of [
+    ['q35', false],
+    ['microvm', false],
+    ['virt', true],
+  ] as const) {
+    const words = kernelCommandLine(vmConfig({ machineType }), 'kvm').split(' ');
+    assert.is(words.includes('no_timer_check'), !checked, machineType);
+  }
+});
+
 line('memory is shared and has its size in both places', () => {
   const args = qemuArguments(vmConfig({ memoryMib: 384 }), NO_DEVICES, 'tcg');
   assert.equal(valuesOf(args, '-m'), ['size=384M']);
