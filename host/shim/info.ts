@@ -1,6 +1,7 @@
 /** `-info` and `-version`: what this runtime is. */
 import { encode } from '../proto/codec.ts';
 import { RuntimeInfo } from '../proto/messages/containerd_types.ts';
+import { features } from './features.ts';
 
 export const RUNTIME_NAME = 'io.containerd.kata.v2';
 export const PROGRAM_NAME = 'containerd-shim-kata-v2';
@@ -14,7 +15,7 @@ export interface Version {
 
 /** @returns an encoded RuntimeInfo */
 export function runtimeInfo(version: Version): Uint8Array {
-  return encode(RuntimeInfo, { name: RUNTIME_NAME, version });
+  return encode(RuntimeInfo, { name: RUNTIME_NAME, version, features: features() });
 }
 
 /** One line, without its end. */
