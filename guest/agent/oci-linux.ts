@@ -57,9 +57,17 @@ const OWN_NAMESPACES = ['mount', 'pid', 'cgroup'];
 /** The VM's network serves all; clocks are the VM's too. */
 const SHARED_NAMESPACES = ['network', 'time'];
 
+/** A sysctl's name may have its separators either way, as in sysctl(8): `net/ipv4/conf/eth0.7/mtu` is `net.ipv4.conf.eth0/7.mtu`. */
+export function dottedSysctl(name: string): string {
+  const slashed = /[./]/.exec(name)?.[0] === '/';
+  return slashed ? name.replace(/[./]/g, (each) => (each === '.' ? '/' : '.')) : name;
+}
+
 /** config.json's `linux`. */
 export function linuxConfig(linux: Linux | undefined, place: LinuxPlace): JsonObject {
-  const sysctl = Object.entries(linux?.Sysctl ?? {}).filter(([name]) => !name.startsWith(NET_SYSCTL));
+  const sysctl = Object.entries(linux?.Sysctl ?? {})
+    .map(([name, value]) => [dottedSysctl(name), value] as const)
+    .filter(([name]) => !name.startsWith(NET_SYSCTL));
   return {
     namespaces: namespaces(linux, place),
     cgroupsPath: place.cgroupsPath,

@@ -1,6 +1,6 @@
 /** Sysctls of the network. Its namespace is the VM's, so they hold for the whole pod, and crun would refuse to set them. */
 import { AgentError, reasonOf } from './error.ts';
-import { NET_SYSCTL } from './oci-linux.ts';
+import { dottedSysctl, NET_SYSCTL } from './oci-linux.ts';
 import type { Guest } from './options.ts';
 
 /**
@@ -8,7 +8,8 @@ import type { Guest } from './options.ts';
  * @throws AgentError invalid_argument for names that lead elsewhere, internal where the kernel refuses
  */
 export function setNetworkSysctls({ sys, options }: Guest, sysctls: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(sysctls)) {
+  for (const [key, value] of Object.entries(sysctls)) {
+    const name = dottedSysctl(key);
     if (!name.startsWith(NET_SYSCTL)) continue;
     // As sysctl(8): dots separate, and a slash stands for a dot in an interface's name.
     const path = name.replace(/[./]/g, (each) => (each === '.' ? '/' : '.'));

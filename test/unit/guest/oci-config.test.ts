@@ -110,6 +110,8 @@ config('namespaces: the sandbox shares, network and time are the machine\u2019s,
 config('network sysctls are the agent\u2019s, the others crun\u2019s', () => {
   const { linux } = spec({ Linux: { Sysctl: { 'net.core.somaxconn': '1', 'kernel.shmmax': '2' } } });
   assert.equal(linux.sysctl, { 'kernel.shmmax': '2' });
+  const slashes = spec({ Linux: { Sysctl: { 'net/ipv4/conf/eth0.7/arp_ignore': '1', 'kernel/shmmax': '2' } } });
+  assert.equal(slashes.linux.sysctl, { 'kernel.shmmax': '2' });
 });
 
 config('without device rules everything but the usual devices is denied', () => {
