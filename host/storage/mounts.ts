@@ -231,6 +231,12 @@ function mountOne(mount: MountRequest, root: string, extra: number): void {
       `rootfs mount of ${mount.source}: loop devices are not made on the host; it must be the only rootfs mount`,
     );
   }
+  if (mount.options.some((option) => /^[ug]idmap=/.test(option))) {
+    throw new KataError(
+      'unimplemented',
+      'a pod in a user namespace of its own (hostUsers: false) cannot have its root file system mapped in the virtual machine, which keeps it apart without one; remove hostUsers: false, or use another RuntimeClass',
+    );
+  }
   const bind = (flags & MS.BIND) !== 0 || mount.type === 'bind' || mount.type === 'rbind';
   if (bind) requireDirectory(mount.source, 'rootfs');
   if (mount.type === 'overlay') for (const layer of layersOf(data)) requireDirectory(layer, 'overlay layer');

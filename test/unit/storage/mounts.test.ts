@@ -179,6 +179,14 @@ mounts('a link in the root file system leads no mount out of it', ({ directory, 
   assert.equal(mountsBelow(outside), []);
 });
 
+mounts('a root file system with mapped ids is refused by the name it has for users', ({ directory, target }) => {
+  const options = [`lowerdir=${makeSource(directory, 'a')}:${makeSource(directory, 'b')}`, 'uidmap=0:100000:65536'];
+  assert.throws(
+    () => mountAll([{ type: 'overlay', source: 'overlay', target: '', options }], target),
+    /hostUsers: false/,
+  );
+});
+
 mounts('too many mounts are refused', ({ directory, target }) => {
   const bind = { type: 'bind', source: makeSource(directory, 's'), target: '', options: ['rbind'] };
   const many = Array.from({ length: MAX_MOUNTS + 1 }, () => bind);
