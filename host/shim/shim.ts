@@ -18,6 +18,8 @@ import { streamsOf, Tasks } from './task.ts';
 
 /** Present where cgroups are of version 2 only. */
 const CGROUP_V2 = '/sys/fs/cgroup/cgroup.controllers';
+/** How long a shim whose only Create was given up waits to be told to shut down, ms: a containerd that was started anew never does. */
+export const DESERTED_MS = 2000;
 
 export interface ShimOptions extends BootOptions {
   /** Runtime options that containerd gave on the stdin of `start`; those of Create go first. */
@@ -44,6 +46,7 @@ export class Shim {
       ...shared,
       create: (request) => this.create(request),
       abandon: (id) => this.abandon(id),
+      deserted: () => this.deserted(),
       heldBySandboxApi: () => this.sandboxes.holdsShim,
       events: options.events,
     });
@@ -123,6 +126,14 @@ export class Shim {
     if (!this.booting || id !== this.options.identity.id) return;
     this.booting.given = true;
     void this.stop('nobody waits for it any more');
+  }
+
+  /** A Create was given up and is undone: a shim that has nothing else ends, unless it is told to before. */
+  private deserted(): void {
+    setTimeout(() => {
+      if (this.booting || this.sandboxes.holdsShim || (this.sandbox && this.sandbox.containers.size > 0)) return;
+      void this.shutdown();
+    }, DESERTED_MS).unref();
   }
 
   private async shutdown(): Promise<void> {

@@ -33,6 +33,8 @@ export interface TaskOptions {
   readonly create: (request: task.CreateTaskRequest) => Promise<{ sandbox: Sandbox; container: Container }>;
   /** Told that nobody waits any more for a container being created. */
   readonly abandon: (id: string) => void;
+  /** A Create that was given up has been undone. */
+  readonly deserted: () => void;
   /** Whether the shim serves a pod of the Sandbox API, which ends by that API only. */
   readonly heldBySandboxApi: () => boolean;
   /** The sandbox, once there is one. */
@@ -127,6 +129,7 @@ export class Tasks implements Observer {
       call.signal.removeEventListener('abort', abandon);
       this.pending.delete(request.id);
       creation.settle();
+      if (creation.abandoned) this.options.deserted();
     }
   }
 

@@ -164,6 +164,9 @@ test('a Create whose caller has gone is undone', async ({ shim }) => {
     assert.is((await late).code, 'deadline_exceeded');
     while (existsSync(other.runtimeDirectory)) await sleep(1);
     assert.is(other.guest.hypervisor.stopped, 1);
+    // A containerd that was started anew has forgotten the container: it never says Shutdown.
+    while (other.exited === 0) await sleep(10);
+    assert.is(shim.exited, 0, 'a shim that has other containers stays');
   } finally {
     await other.close();
   }
