@@ -186,13 +186,16 @@ export function openSink(uri: string): Sink {
 }
 
 /**
- * Opens where a process's input comes from.
+ * Opens where a process's input comes from. A named pipe has a writer here too, so that it does not end when containerd goes, nor
+ * when a client detaches: its end is CloseIO.
  * @returns a non-blocking descriptor and whether it is a named pipe; undefined: no input
  * @throws KataError `invalid_argument`
  */
 export function openSource(uri: string): { readonly fd: number; readonly fifo: boolean } | undefined {
   if (uri === '') return undefined;
-  const fd = openStream(pathOf(uri, ['fifo']), constants.O_RDONLY | constants.O_NONBLOCK);
+  const path = pathOf(uri, ['fifo']);
+  const mode = isFifo(path) ? constants.O_RDWR : constants.O_RDONLY;
+  const fd = openStream(path, mode | constants.O_NONBLOCK);
   return { fd, fifo: fstatSync(fd).isFIFO() };
 }
 

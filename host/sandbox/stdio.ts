@@ -111,7 +111,6 @@ export class StdinPump {
       onread: { buffer: bytes, callback: (count) => this.arrived(bytes.subarray(0, count)) },
     };
     this.socket = new Socket(options);
-    this.socket.on('end', () => this.finish());
     this.socket.on('error', () => this.finish());
     this.socket.resume();
   }

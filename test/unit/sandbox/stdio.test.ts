@@ -203,9 +203,37 @@ test('input: in pieces, in order, to its end', async ({ path }) => {
   await until(() => agent.text().length === text.length);
   assert.is(agent.closed, 0, 'the writer is still there');
   closeSync(writer);
+  pump.close();
   await until(() => agent.closed === 1);
   assert.is(agent.text(), text);
   assert.ok(agent.written.every(({ length }) => length <= STDIN_CHUNK_BYTES));
+});
+
+test('input goes on where another writer begins: containerd was started anew', async ({ path }) => {
+  const pump = new StdinPump(path);
+  const agent = new FakeAgent();
+  pump.start(agent.client(), REF, false);
+  let expected = '';
+  for (const words of ['before', ' and after', ' and again']) {
+    const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    writeFileSync(writer, words);
+    closeSync(writer);
+    expected += words;
+    await until(() => agent.text() === expected);
+    await sleep(5);
+    assert.is(agent.closed, 0, words);
+  }
+  pump.close();
+  await until(() => agent.closed === 1);
+});
+
+test('input from a file ends with the file', async ({ directory }) => {
+  const file = `${directory}/input`;
+  writeFileSync(file, 'all of it', { mode: 0o400 });
+  const agent = new FakeAgent();
+  new StdinPump(file).start(agent.client(), REF, false);
+  await until(() => agent.closed === 1);
+  assert.is(agent.text(), 'all of it');
 });
 
 test('CloseIO with the writer still there: what was written arrives, then the end', async ({ path }) => {

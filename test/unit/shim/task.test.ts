@@ -68,6 +68,7 @@ test('stdin reaches the process and its end ends it', async ({ shim }) => {
   const stdout = await shim.create('c1', ['cat'], { stdin: stdin.path });
   await shim.call('Start', { id: 'c1' });
   writeAndClose(stdin.path, 'through the guest');
+  await shim.call('CloseIO', { id: 'c1', stdin: true });
   assert.is(await stdout.text(), 'through the guest');
   assert.is((await shim.call('Wait', { id: 'c1' })).exit_status, 0);
 });
