@@ -35,10 +35,12 @@ eachCri('bad input', (test) => {
   });
 
   test('a program that may not be executed is named', async () => {
-    const container = await pod.create({ command: ['/etc/passwd'] });
-    const failed = await container.start().catch((error: unknown) => error);
-    assert.match(String(failed), '/etc/passwd');
-    await container.remove();
+    for (const program of ['/etc/passwd', '/etc']) {
+      const container = await pod.create({ command: [program] });
+      const failed = await container.start().catch((error: unknown) => error);
+      assert.match(String(failed), `exec: "${program}": permission denied`);
+      await container.remove();
+    }
     await isWell(healthy);
   });
 

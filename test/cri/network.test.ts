@@ -171,9 +171,10 @@ eachCri('network', (test, flavor) => {
   });
 
   test('network settings of the kernel are the pod’s own', async ({ pods }) => {
-    const own = await pods.run({ linux: { sysctls: { 'net.ipv4.ip_unprivileged_port_start': '81' } } });
-    const file = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
-    assert.is((await own.runToEnd(['cat', file])).stdout, '81\n');
+    const sysctls = { 'net.ipv4.ip_unprivileged_port_start': '81', 'net/ipv4/conf/all/arp_ignore': '1' };
+    const own = await pods.run({ linux: { sysctls } });
+    const files = ['ip_unprivileged_port_start', 'conf/all/arp_ignore'].map((name) => `/proc/sys/net/ipv4/${name}`);
+    assert.is((await own.runToEnd(['cat', ...files])).stdout, '81\n1\n');
     await own.remove();
   });
 

@@ -140,6 +140,18 @@ eachCri('pods', (test) => {
     assert.match(status.join('\n'), /CapEff:\t0{16}\nNoNewPrivs:\t1/);
   });
 
+  test('home is the root directory for a user whom the image does not know', async () => {
+    const stranger = await pod.container({
+      securityContext: { run_as_user: { value: 1234 } },
+      command: ['sh', '-c', 'echo $HOME; exec sleep 1000'],
+    });
+    await said(stranger, '/\n');
+    assert.is(stranger.logged('stdout'), '/\n');
+    assert.is(await stranger.sh('echo $HOME'), '/\n');
+    await stranger.stop();
+    await stranger.remove();
+  });
+
   test('a root file system can be read-only', async () => {
     const done = await pod.runToEnd(['touch', '/file'], { securityContext: { readonly_rootfs: true } });
     assert.is(done.code, 1);
