@@ -80,7 +80,8 @@ async function end(child: ProcessName, graceMs: number, log: Log): Promise<void>
   if (!(await waitGone(child, KILL_WAIT_MS))) log.error('process does not end', { name: child.name, pid: child.pid });
 }
 
-function removeSocket(path: string): void {
+/** Removes a socket; nothing else that may be there. Idempotent. */
+export function removeSocket(path: string): void {
   try {
     if (lstatSync(path).isSocket()) unlinkSync(path);
   } catch {}

@@ -5,8 +5,8 @@ import { KataError } from '../error.ts';
 import { identityOf, kill, waitGone } from '../process.ts';
 import { encode } from '../proto/codec.ts';
 import { DeleteResponse } from '../proto/messages/task_v2.ts';
-import { cleanUp, KILL_WAIT_MS, SHIM_GRACE_MS, unmountBelow } from '../sandbox/cleanup.ts';
-import type { Identity } from '../sandbox/identity.ts';
+import { cleanUp, KILL_WAIT_MS, removeSocket, SHIM_GRACE_MS, unmountBelow } from '../sandbox/cleanup.ts';
+import { type Identity, SOCKET_DIRECTORY } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
 import { KILLED } from '../sandbox/process.ts';
 import { timestamp } from './time.ts';
@@ -14,15 +14,21 @@ import { timestamp } from './time.ts';
 /**
  * Removes what is left of a sandbox or container. Works when nothing is.
  * @param bundle its bundle; empty: the working directory
+ * @param sockets directory of the shims' sockets; tests use their own
  * @returns an encoded DeleteResponse, all that may go to stdout
  * @throws KataError `invalid_argument`
  */
-export async function deleteTask(identity: Identity, bundle: string, log: Log): Promise<Uint8Array> {
+export async function deleteTask(
+  identity: Identity,
+  bundle: string,
+  log: Log,
+  sockets: string = SOCKET_DIRECTORY,
+): Promise<Uint8Array> {
   const directory = resolve(bundle);
   if (directory === '/')
     throw new KataError('invalid_argument', 'the bundle must not be the root directory; name it by -bundle');
   const { pid } = await cleanUp(identity.directory, log);
-  await endShim(identity.id, directory, log);
+  await endShim(identity, directory, sockets, log);
   unmountBelow(join(directory, 'rootfs'), log);
   return encode(DeleteResponse, { pid, exit_status: KILLED, exited_at: timestamp(new Date()) });
 }
@@ -31,12 +37,15 @@ export async function deleteTask(identity: Identity, bundle: string, log: Log): 
  * Ends a shim that serves nobody: its Create has failed or was given up, and it has no state file any more, or none yet.
  * One that has just shut down may still be sending its last events.
  */
-async function endShim(id: string, bundle: string, log: Log): Promise<void> {
+async function endShim({ id, hash }: Identity, bundle: string, sockets: string, log: Log): Promise<void> {
   const shim = identityOf(pidIn(join(bundle, 'shim.pid')));
   if (!shim || !isShimOf(shim.pid, id) || (await waitGone(shim, SHIM_GRACE_MS))) return;
   kill(shim, 'SIGTERM');
   if (await waitGone(shim, KILL_WAIT_MS)) return;
   kill(shim, 'SIGKILL');
+  await waitGone(shim, KILL_WAIT_MS);
+  // It could not take its socket along.
+  removeSocket(`${sockets}/${hash}`);
   log.warn('the shim did not end by SIGTERM', { pid: shim.pid });
 }
 

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { identityOf, isAlive, type ProcessIdentity } from '../../../host/process.ts';
@@ -27,9 +28,13 @@ test.after.each(({ directory, others }) => {
 });
 
 /** A process that looks like a shim, with its pid in the bundle. */
-function shim({ directory, others }: Context, words: readonly string[]): ProcessIdentity {
+function shim(
+  { directory, others }: Context,
+  words: readonly string[],
+  script = 'setInterval(() => {}, 1000)',
+): ProcessIdentity {
   const program = join(directory, 'shim.cjs');
-  writeFileSync(program, 'setInterval(() => {}, 1000)');
+  writeFileSync(program, script);
   const { pid = 0 } = spawn(process.execPath, [program, ...words], { stdio: 'ignore' });
   const identity = identityOf(pid);
   if (!identity) throw new Error('node did not start');
@@ -39,7 +44,7 @@ function shim({ directory, others }: Context, words: readonly string[]): Process
 }
 
 function remove({ directory }: Context, id = 'c1'): Promise<Uint8Array> {
-  return deleteTask(identify('/run/x.sock', 'ns', id, join(directory, 'run')), directory, new KeptLog());
+  return deleteTask(identify('/run/x.sock', 'ns', id, join(directory, 'run')), directory, new KeptLog(), directory);
 }
 
 test('where there is nothing it answers all the same', async (context) => {
@@ -51,6 +56,16 @@ test('a shim that serves nobody, and has no state, is ended', async (context) =>
   const found = shim(context, ['-namespace', 'ns', '-id', 'c1', 'start']);
   await remove(context);
   assert.not.ok(isAlive(found));
+});
+
+test('one that does not end by SIGTERM is killed, and its socket removed', async (context) => {
+  const { hash } = identify('/run/x.sock', 'ns', 'c1');
+  const socket = join(context.directory, hash);
+  const script = `process.on('SIGTERM', () => {}); require('node:net').createServer().listen('${socket}')`;
+  const found = shim(context, ['-namespace', 'ns', '-id', 'c1', 'start'], script);
+  while (!existsSync(socket)) await sleep(1);
+  await remove(context);
+  assert.equal([isAlive(found), existsSync(socket)], [false, false]);
 });
 
 test("a process that is no shim of this id is left alone, whatever the bundle's file says", async (context) => {

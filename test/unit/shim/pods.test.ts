@@ -14,6 +14,8 @@ import { failure, Harness } from './harness.ts';
 
 const POD = 'p1';
 const STOPPED = 3;
+/** How long a caller waits who then goes, ms. */
+const PATIENCE_MS = 1000;
 const CONTAINERD = (type: 'sandbox' | 'container') => ({
   'io.kubernetes.cri.container-type': type,
   'io.kubernetes.cri.sandbox-id': POD,
@@ -150,7 +152,8 @@ test('Delete during Create gives it up; nothing of the container is left', async
 test('a Create whose caller has gone is undone', async ({ shim }) => {
   await run(shim, POD);
   shim.guest.hold('CreateContainer');
-  const gone = failure(shim.create('a', ['true'], { ...spec(CONTAINERD('container')), timeoutMs: 20 }));
+  // Long enough to have begun by then on a busy machine.
+  const gone = failure(shim.create('a', ['true'], { ...spec(CONTAINERD('container')), timeoutMs: PATIENCE_MS }));
   assert.is((await gone).code, 'deadline_exceeded');
   shim.guest.release('CreateContainer');
   while (!shim.guest.calls.includes('RemoveContainer')) await sleep(1);
@@ -160,7 +163,7 @@ test('a Create whose caller has gone is undone', async ({ shim }) => {
   const other = await Harness.start(POD);
   try {
     other.guest.silent.add('Check');
-    const late = failure(other.create(POD, ['true'], { ...spec(CONTAINERD('sandbox')), timeoutMs: 20 }));
+    const late = failure(other.create(POD, ['true'], { ...spec(CONTAINERD('sandbox')), timeoutMs: PATIENCE_MS }));
     assert.is((await late).code, 'deadline_exceeded');
     while (existsSync(other.runtimeDirectory)) await sleep(1);
     assert.is(other.guest.hypervisor.stopped, 1);
