@@ -58,8 +58,9 @@ const UNIT_TEST = /\/kata-test-\d+-|^\/run\/netns\/kata-(pod|peer)-[0-9a-f]{8}$/
 /** The cgroup of a private containerd, or the one of its pods: named after its directory. */
 const DAEMON_CGROUP = /\/(ke-[A-Za-z0-9]{6})(-pods)?(\/|$)/;
 
-/** What runc keeps of a container, and a shim's socket: they tell whose they are only by what is in them or beside them. */
+/** What runc keeps of a container, what a shim of ours keeps, and a shim's socket: they tell whose they are only by what is in them or beside them. */
 const RUNC_STATE = /^\/run\/containerd\/runc\/[^/]+\/[^/]+/;
+const SANDBOX = /^\/run\/kata-containers\/[0-9a-f]{32}/;
 const SHIM_SOCKET = /^\/run\/containerd\/s\/[0-9a-f]{64}$/;
 
 export interface Snapshot {
@@ -129,7 +130,7 @@ function added(before: Snapshot, mark: string): Leftover[] {
   const now = snapshot(mark);
   const own = markedProcesses(mark);
   const ownPids = new Set(own.map((process) => process.pid));
-  const strangers = strangersText(ownPids);
+  const strangers = [strangersText(ownPids), ...othersBundles(mark)].join('\n');
   const foreign = (path: string) => keysIn(path).some((key) => strangers.includes(key));
   const fresh = (now: ReadonlySet<string>, then: ReadonlySet<string>) => [...now].filter((entry) => !then.has(entry));
   const files = fresh(now.files, before.files).filter(
@@ -190,26 +191,37 @@ function strangersText(own: ReadonlySet<number>): string {
     .join('\n');
 }
 
-/** Whether a file under /run/containerd belongs to another containerd of this machine. */
+/** Whether a file under /run belongs to another containerd of this machine. */
 function isOfAnotherDaemon(path: string, mark: string): boolean {
   const runc = RUNC_STATE.exec(path)?.[0];
   if (runc !== undefined) {
     const state = content(`${runc}/state.json`);
     return state !== '' && !state.includes(`${mark}/`);
   }
+  const sandbox = SANDBOX.exec(path)?.[0];
+  if (sandbox !== undefined) {
+    const state = content(`${sandbox}/state.json`);
+    return state !== '' && !state.includes(`${mark}/`);
+  }
   return SHIM_SOCKET.test(path) && othersAddresses(mark).some((address) => address.includes(path));
 }
 
-/** What the shims of other private containerds, and of the machine's own, have written down of their sockets. */
-function othersAddresses(mark: string): string[] {
+/** Tasks of other private containerds, and of the machine's own: `<state>/<namespace>/<id>`. */
+function othersBundles(mark: string): string[] {
   const parent = dirname(mark);
   const places = walk(parent, 1, true)
     .filter((path) => path.startsWith(`${parent}/ke-`) && path !== mark)
     .map((path) => `${path}/state`);
   const tasks = [...places, '/run/containerd'].map((state) => `${state}/io.containerd.runtime.v2.task`);
   // Namespace, then task.
-  const bundles = tasks.flatMap((directory) => walk(directory, 2, true));
-  return bundles.flatMap((bundle) => ['address', 'bootstrap.json'].map((name) => content(`${bundle}/${name}`)));
+  return tasks.flatMap((directory) => walk(directory, 2, true));
+}
+
+/** What their shims have written down of their sockets. */
+function othersAddresses(mark: string): string[] {
+  return othersBundles(mark).flatMap((bundle) =>
+    ['address', 'bootstrap.json'].map((name) => content(`${bundle}/${name}`)),
+  );
 }
 
 function content(path: string): string {

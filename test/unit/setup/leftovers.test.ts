@@ -1,5 +1,6 @@
 /** The proof that nothing stays must itself see what stays. */
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -33,6 +34,28 @@ test('a new directory and file under /run are seen and swept', async () => {
   );
   sweep(left);
   assert.equal(await found(), []);
+});
+
+test('what another daemon of this machine has is not left behind', async () => {
+  const key = randomBytes(16).toString('hex');
+  const sandbox = `/run/kata-containers/${key}`;
+  const other = mkdtempSync('/tmp/ke-other-');
+  const id = randomBytes(32).toString('hex');
+  const left = async () =>
+    (await leftovers(before, mark, 0)).filter(({ what }) => what.includes(key) || what.includes(id));
+  try {
+    mkdirSync(sandbox, { recursive: true });
+    writeFileSync(`${sandbox}/state.json`, JSON.stringify({ address: `${other}/c.sock` }));
+    assert.equal(await left(), []);
+    writeFileSync(`${sandbox}/state.json`, JSON.stringify({ address: `${mark}/c.sock` }));
+    assert.is((await left()).length, 2);
+    mkdirSync(`${place}/${id}`, { recursive: true });
+    assert.is((await left()).length, 3);
+    mkdirSync(`${other}/state/io.containerd.runtime.v2.task/k8s.io/${id}`, { recursive: true });
+    assert.is((await left()).length, 2);
+  } finally {
+    for (const directory of [sandbox, other, place]) rmSync(directory, { recursive: true, force: true });
+  }
 });
 
 for (const [how, options] of [
