@@ -24,9 +24,11 @@ export interface Cleaned {
  * @param keepSocket path of a socket that stays: the caller's own
  */
 export async function cleanUp(directory: string, log: Log, keepSocket = ''): Promise<Cleaned> {
-  const state = readState(directory);
+  const found = readState(directory);
+  if (found && found.shim.pid !== process.pid) await end(found.shim, SHIM_GRACE_MS, log);
+  // Until it ended, the shim may have made more, and written that down first.
+  const state = readState(directory) ?? found;
   if (state) {
-    if (state.shim.pid !== process.pid) await end(state.shim, SHIM_GRACE_MS, log);
     for (const child of state.children) await end(child, 0, log);
     if (state.network) cleanUpNetwork(state.network, log);
     if (state.cgroups) await cleanUpCgroups(state.cgroups, log);

@@ -28,7 +28,8 @@ export async function deleteTask(
   if (directory === '/')
     throw new KataError('invalid_argument', 'the bundle must not be the root directory; name it by -bundle');
   const { pid } = await cleanUp(identity.directory, log);
-  await endShim(identity, directory, sockets, log);
+  // One that had no state file then may have written it since.
+  if (await endShim(identity, directory, sockets, log)) await cleanUp(identity.directory, log);
   unmountBelow(join(directory, 'rootfs'), log);
   return encode(DeleteResponse, { pid, exit_status: KILLED, exited_at: timestamp(new Date()) });
 }
@@ -36,17 +37,19 @@ export async function deleteTask(
 /**
  * Ends a shim that serves nobody: its Create has failed or was given up, and it has no state file any more, or none yet.
  * One that has just shut down may still be sending its last events.
+ * @returns whether there was one to end
  */
-async function endShim({ id, hash }: Identity, bundle: string, sockets: string, log: Log): Promise<void> {
+async function endShim({ id, hash }: Identity, bundle: string, sockets: string, log: Log): Promise<boolean> {
   const shim = identityOf(pidIn(join(bundle, 'shim.pid')));
-  if (!shim || !isShimOf(shim.pid, id) || (await waitGone(shim, SHIM_GRACE_MS))) return;
+  if (!shim || !isShimOf(shim.pid, id) || (await waitGone(shim, SHIM_GRACE_MS))) return false;
   kill(shim, 'SIGTERM');
-  if (await waitGone(shim, KILL_WAIT_MS)) return;
+  if (await waitGone(shim, KILL_WAIT_MS)) return true;
   kill(shim, 'SIGKILL');
   await waitGone(shim, KILL_WAIT_MS);
   // It could not take its socket along.
   removeSocket(`${sockets}/${hash}`);
   log.warn('the shim did not end by SIGTERM', { pid: shim.pid });
+  return true;
 }
 
 function pidIn(path: string): number {

@@ -72,6 +72,15 @@ test('ends the children and the shim, removes the directory, the socket and the 
   server.close();
 });
 
+test('what the shim makes while it is given time to end is removed as well', async (context) => {
+  const [shim, qemu] = [sleeper(), sleeper()];
+  writeState(context.directory, state(context, { shim }));
+  const cleaning = cleanUp(context.directory, context.log);
+  writeState(context.directory, state(context, { shim, children: [qemu] }));
+  assert.is((await cleaning).pid, qemu.pid);
+  assert.equal([isAlive(shim), isAlive(qemu)], [false, false]);
+});
+
 test('another process that has the pid by now is left alone', async (context) => {
   const other = sleeper();
   const stale = { ...other, startTime: other.startTime - 1 };

@@ -58,6 +58,14 @@ test('a shim that serves nobody, and has no state, is ended', async (context) =>
   assert.not.ok(isAlive(found));
 });
 
+test('what one makes that had no state yet is removed with it', async (context) => {
+  const { directory } = identify('/run/x.sock', 'ns', 'c1', join(context.directory, 'run'));
+  const script = `process.on('SIGTERM', () => {}); setTimeout(() => require('node:fs').mkdirSync('${directory}', { recursive: true }), 300)`;
+  shim(context, ['-namespace', 'ns', '-id', 'c1', 'start'], `${script}; setInterval(() => {}, 1000)`);
+  await remove(context);
+  assert.not.ok(existsSync(directory));
+});
+
 test('one that does not end by SIGTERM is killed, and its socket removed', async (context) => {
   const { hash } = identify('/run/x.sock', 'ns', 'c1');
   const socket = join(context.directory, hash);
