@@ -3,7 +3,7 @@
  * makes them itself. Under the Sandbox API they are the sandbox's to make: containerd 1.7 names them in its specs all the
  * same, 2.1 leaves them out, and has each container make a /dev/shm of its own instead of the pod's.
  */
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { KataError, reasonOf } from '../error.ts';
 import type { SpecView } from '../oci/rewrite.ts';
@@ -47,12 +47,13 @@ export class PodFiles {
   }
 
   /**
-   * The mount, with a source that exists if it is one of these files and its own source does not.
+   * The mount, with a source that is a file if it is one of these and its own is not: containerd makes directories of sources
+   * that are missing.
    * @throws KataError `internal` when they cannot be written
    */
   locate(mount: Mount): Mount {
     const name = Object.hasOwn(FILES, mount.destination) ? FILES[mount.destination] : undefined;
-    if (!name || existsSync(mount.source)) return mount;
+    if (!name || statSync(mount.source, { throwIfNoEntry: false })?.isFile()) return mount;
     this.write();
     return { ...mount, source: `${this.directory}/${name}` };
   }
