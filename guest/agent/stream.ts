@@ -1,6 +1,7 @@
 /** A process's stdin, stdout and stderr as the protocol sees them: long-poll reads, whole writes, both in order. */
 import { AgentError, errnoOf, reasonOf } from './error.ts';
 import { type Call, type Loop, POLLIN, POLLOUT } from './loop-interface.ts';
+import { Pace } from './pace.ts';
 import type { Sys } from './sys.ts';
 
 /** Most bytes of one answer: what the largest pipe a container can make holds (fs.pipe-max-size). A frame takes 4 MiB. */
@@ -47,6 +48,8 @@ export class OutputStream {
   /** DRAIN_MS after the process: an empty pipe counts as ended. */
   private late = false;
   private bytesSinceEnd = 0;
+  private readonly pace = new Pace();
+  private resting: 'no' | 'yes' | 'rested' = 'no';
 
   constructor(
     private readonly sys: Sys,
@@ -78,6 +81,7 @@ export class OutputStream {
   processEnded(): void {
     if (this.closed) return;
     this.processGone = true;
+    if (this.resting === 'yes') this.pump();
     this.loop.sleep(DRAIN_MS).then(() => {
       this.late = true;
       this.pump();
@@ -103,6 +107,7 @@ export class OutputStream {
         first.resolve(EMPTY);
         continue;
       }
+      if (this.rests()) return;
       let data: Uint8Array | null;
       try {
         data = this.closed ? EMPTY : this.next(first.bytes);
@@ -123,14 +128,61 @@ export class OutputStream {
     this.disarm();
   }
 
+  /** Whether the process gets time to write before it is read again. What it leaves behind is not waited for. */
+  private rests(): boolean {
+    if (this.closed || this.processGone || this.pace.pause === 0 || this.resting === 'rested') return false;
+    if (this.resting === 'yes') return true;
+    this.resting = 'yes';
+    this.disarm();
+    this.loop.sleep(this.pace.pause).then(() => {
+      this.resting = 'rested';
+      this.pump();
+    });
+    return true;
+  }
+
   /** null: nothing yet. */
   private next(bytes: number): Uint8Array | null {
     // All the process itself had left behind fits one pipe; a child that never stops writing does not keep it open.
     if (this.late && this.bytesSinceEnd >= MAX_READ_BYTES) return EMPTY;
-    const data = this.sys.read(this.shared.fd, bytes);
+    const data = this.resting === 'rested' ? this.drain(bytes) : this.sys.read(this.shared.fd, bytes);
+    this.resting = 'no';
+    this.pace.read(data?.length ?? 0, this.sys.now());
     if (data === null) return this.late ? EMPTY : null;
     if (this.processGone) this.bytesSinceEnd += data.length;
     return data;
+  }
+
+  /** A terminal gives 4 KiB at a time, however much there is. */
+  private drain(bytes: number): Uint8Array | null {
+    const first = this.sys.read(this.shared.fd, bytes);
+    if (first === null || first.length === 0) return first;
+    const chunks = [first];
+    let length = first.length;
+    while (length < bytes) {
+      const next = this.more(bytes - length);
+      if (!next) break;
+      chunks.push(next);
+      length += next.length;
+    }
+    if (chunks.length === 1) return first;
+    const whole = new Uint8Array(length);
+    let at = 0;
+    for (const chunk of chunks) {
+      whole.set(chunk, at);
+      at += chunk.length;
+    }
+    return whole;
+  }
+
+  /** What there is besides; an end or a failure is for the next read to tell. */
+  private more(bytes: number): Uint8Array | undefined {
+    try {
+      const data = this.sys.read(this.shared.fd, bytes);
+      return data && data.length > 0 ? data : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   private disarm(): void {

@@ -56,6 +56,45 @@ streams('a read of more than a pipe can hold is cut, and a caller who left gets 
   stream.close();
 });
 
+streams('output in many small writes is gathered, whole, in order, and to its end', async () => {
+  const { stream, write } = output();
+  const expected: number[] = [];
+  const got: number[] = [];
+  const sizes: number[] = [];
+  const reading = (async () => {
+    for (;;) {
+      const data = await stream.read(65536);
+      if (data.length === 0) return;
+      sizes.push(data.length);
+      for (const byte of data) got.push(byte);
+    }
+  })();
+  for (let i = 0; i < 200; i++) {
+    const chunk = new Uint8Array(2048).fill(i);
+    expected.push(...chunk);
+    while ((sys.write(write, chunk) as number) === 0) await loop.sleep(1);
+    if (i % 2 === 0) await loop.sleep(0);
+  }
+  sys.close(write);
+  await reading;
+  assert.equal(Buffer.from(got), Buffer.from(expected));
+  assert.ok(stream.ended);
+});
+
+streams('what a process wrote last is not waited for', async () => {
+  const { stream, write } = output();
+  for (let i = 0; i < 4; i++) {
+    sys.write(write, new Uint8Array(4096));
+    while ((await stream.read(4096)).length < 4096);
+  }
+  sys.write(write, new Uint8Array(100));
+  const last = stream.read(4096);
+  stream.processEnded();
+  assert.is((await last).length, 100);
+  sys.close(write);
+  assert.is((await stream.read(1)).length, 0);
+});
+
 streams('a child that never stops writing does not keep a dead process\u2019s stream open', async () => {
   const { stream, write } = output();
   const chunk = new Uint8Array(32 * 1024);
