@@ -24,6 +24,7 @@ export async function blockDevice(guest: Guest, name: string): Promise<string> {
   if (name.startsWith('/dev/') && name.split('/').includes('..')) {
     throw new AgentError('invalid_argument', `device ${JSON.stringify(name)} leads out of /dev`);
   }
+  guest.options.needModules?.();
   const find = (): string | undefined => {
     const node = name.startsWith('/dev/') ? devRoot + name.slice('/dev'.length) : diskAt(guest, name);
     return node !== undefined && exists(guest.sys, node) ? node : undefined;

@@ -1,7 +1,7 @@
 /** What PID 1 does before it serves: the root, the mounts, the modules, the loopback interface. */
 import { reasonOf } from './error.ts';
 import type { Loop } from './loop-interface.ts';
-import { loadListed, type ModuleList, readModuleList } from './modules.ts';
+import { loadListed, type ModuleList, readModuleList, virtioDevices } from './modules.ts';
 import { linkUp } from './network.ts';
 import type { Sys } from './sys.ts';
 
@@ -43,18 +43,20 @@ export function boot(sys: Sys): ModuleList {
   sys.symlink('/proc/self/fd', '/dev/fd');
   delegateControllers(sys);
   const modules = readModuleList(sys);
-  for (const line of modules.early) loadListed(sys, line);
+  const devices = virtioDevices(sys);
+  for (const line of modules.early) loadListed(sys, line, devices);
   return modules;
 }
 
 /**
- * What containers need but the agent's first answers do not, one piece a turn: linking the modules takes as long as all of
+ * What a sandbox needs but the agent's first answers do not, one piece a turn: linking the modules takes as long as all of
  * the agent's start, and the host has work of its own to do after the first answer. Never rejects.
  */
-export async function finishBoot(sys: Sys, loop: Loop, { late }: ModuleList): Promise<void> {
-  for (const line of late) {
+export async function finishBoot(sys: Sys, loop: Loop, { sandbox }: ModuleList): Promise<void> {
+  const devices = virtioDevices(sys);
+  for (const line of sandbox) {
     await loop.sleep(0);
-    loadListed(sys, line);
+    loadListed(sys, line, devices);
   }
   await loop.sleep(0);
   try {
@@ -62,6 +64,12 @@ export async function finishBoot(sys: Sys, loop: Loop, { late }: ModuleList): Pr
   } catch (error) {
     sys.log(`agent: the loopback interface stays down: ${reasonOf(error)}`);
   }
+}
+
+/** What is left: containers may need it. */
+export function loadForContainers(sys: Sys, { containers }: ModuleList): void {
+  const devices = virtioDevices(sys);
+  for (const line of containers) loadListed(sys, line, devices);
 }
 
 /**

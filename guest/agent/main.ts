@@ -4,7 +4,7 @@
  * As PID 1 it boots the guest and takes its options from the kernel command line; as an ordinary process it takes them
  * from its arguments and leaves the machine as it is.
  */
-import { boot, finishBoot } from './boot.ts';
+import { boot, finishBoot, loadForContainers } from './boot.ts';
 import { serveConfigured } from './channel.ts';
 import { MAX_CMDLINE_BYTES, parseArguments, parseCmdline } from './cmdline.ts';
 import { Forwards } from './forward.ts';
@@ -33,6 +33,7 @@ const options = init
   : parseArguments(argv);
 const { hotplugTimeoutMs } = options;
 let fitProcessors = () => {};
+let toLoad = modules;
 const forwards = new Forwards(sys, loop);
 const agent = [
   systemHandlers(sys, loop, () => fitProcessors()),
@@ -42,6 +43,10 @@ const agent = [
       hotplugTimeoutMs,
       onProcessorsOnline: (changed) => {
         fitProcessors = changed;
+      },
+      needModules: () => {
+        if (toLoad) loadForContainers(sys, toLoad);
+        toLoad = undefined;
       },
       loadModule: (name, parameters) => loadNamed(sys, name, parameters),
     }),

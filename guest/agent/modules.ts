@@ -3,8 +3,9 @@ import { AgentError, errnoOf, reasonOf } from './error.ts';
 import type { Sys } from './sys.ts';
 
 /**
- * One line each: `PATH` or `PATH VIRTIO-ID`, in load order; with an id, only where such a device exists. An empty line parts
- * those the agent's channel needs from those that can follow while the agent answers already.
+ * One line each: `PATH` or `PATH VIRTIO-ID`, in load order; with an id, only where such a device exists. Empty lines part
+ * those the agent's channel needs, those a sandbox needs, which follow while the agent answers already, and those that only
+ * containers and disks need.
  */
 export const MODULE_LIST = '/etc/kata-modules';
 const MODULE_DIRECTORY = '/lib/modules';
@@ -15,20 +16,27 @@ const MAX_ID_BYTES = 32;
 export interface ModuleList {
   /** Lines of the list. */
   readonly early: readonly string[];
-  readonly late: readonly string[];
+  readonly sandbox: readonly string[];
+  readonly containers: readonly string[];
 }
 
 /** @throws SysError without a list */
 export function readModuleList(sys: Sys): ModuleList {
   const text = new TextDecoder().decode(sys.readFile(MODULE_LIST, MAX_LIST_BYTES));
-  const [early = '', late = ''] = text.trim().split('\n\n');
-  return { early: early.split('\n'), late: late === '' ? [] : late.split('\n') };
+  const [early = [], sandbox = [], containers = []] = text
+    .trim()
+    .split('\n\n')
+    .map((part) => part.split('\n'));
+  return { early, sandbox, containers };
 }
 
-/** Loads one line's module; a failure is logged, since the pod may do without. */
-export function loadListed(sys: Sys, line: string): void {
+/**
+ * Loads one line's module; a failure is logged, since the pod may do without.
+ * @param devices ids of the virtio devices there are
+ */
+export function loadListed(sys: Sys, line: string, devices: () => ReadonlySet<number>): void {
   const [path = '', id] = line.split(' ');
-  if (id !== undefined && !hasVirtioDevice(sys, Number(id))) return;
+  if (id !== undefined && !devices().has(Number(id))) return;
   try {
     sys.loadModule(path, '');
   } catch (error) {
@@ -54,10 +62,17 @@ export function loadNamed(sys: Sys, name: string, parameters: readonly string[])
   }
 }
 
-/** By device id, virtio 1.2 section 5. */
-function hasVirtioDevice(sys: Sys, id: number): boolean {
-  return sys.readdir(VIRTIO_DEVICES).some((name) => {
-    const text = new TextDecoder().decode(sys.readFile(`${VIRTIO_DEVICES}/${name}/device`, MAX_ID_BYTES));
-    return Number(text.trim()) === id;
-  });
+/** Ids of the virtio devices there are at the first call: virtio 1.2 section 5. */
+export function virtioDevices(sys: Sys): () => ReadonlySet<number> {
+  let found: Set<number> | undefined;
+  return () => {
+    found ??= new Set(
+      sys
+        .readdir(VIRTIO_DEVICES)
+        .map((name) =>
+          Number(new TextDecoder().decode(sys.readFile(`${VIRTIO_DEVICES}/${name}/device`, MAX_ID_BYTES)).trim()),
+        ),
+    );
+    return found;
+  };
 }

@@ -30,6 +30,8 @@ export interface ContainerOptions {
   readonly afterDestroy?: () => void;
   /** Has `changed` called each time processors have gone online. */
   readonly onProcessorsOnline?: (changed: () => void) => void;
+  /** Loads the kernel modules that containers and disks may need, unless they are loaded; undefined: they are. */
+  readonly needModules?: () => void;
   /** Loads a kernel module by name; undefined: modprobe. */
   readonly loadModule?: (name: string, parameters: readonly string[]) => Promise<void> | void;
 }

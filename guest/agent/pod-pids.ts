@@ -43,6 +43,7 @@ export class PodPids {
   }
 }
 
-function isPause(spec: Spec): boolean {
+/** Whether a container is a pod's pause container. */
+export function isPause(spec: Spec): boolean {
   return spec.Annotations[CONTAINER_TYPE] === PAUSE;
 }

@@ -13,7 +13,7 @@ import { attempt, exists, list, mkdirs } from './files.ts';
 import { checkPath, MS_BIND, MS_RDONLY, MS_REMOUNT, unmount } from './mount.ts';
 import type { NamespacePaths } from './oci-linux.ts';
 import { type Guest, programPath } from './options.ts';
-import { PodPids } from './pod-pids.ts';
+import { isPause, PodPids } from './pod-pids.ts';
 import { SIGKILL } from './process.ts';
 import { Storages } from './storage.ts';
 
@@ -107,6 +107,8 @@ export class Sandbox {
       throw new AgentError('resource_exhausted', `${MAX_CONTAINERS} containers exist`);
     if (this.hookPath !== '') spec.Hooks = this.withGuestHooks(spec.Hooks);
     mkdirs(this.guest.sys, this.guest.options.runDir, DIRECTORY_MODE);
+    // A pod's pause container only sleeps: theirs is loaded once it does.
+    if (!isPause(spec)) this.guest.options.needModules?.();
     const namespaces = this.namespaces(spec, request.sandbox_pidns);
     const container = new Container(this.guest, id, request.exec_id, spec, namespaces);
     this.containers.set(id, container);

@@ -50,6 +50,9 @@ function lifecycle(guest: Guest, sandbox: Sandbox, oom: OomEvents): AgentHandler
     },
     StartContainer: async ({ container_id: id }) => {
       await sandbox.container(id).start(oom);
+      const { loop, options } = guest;
+      // After the answer.
+      if (options.needModules) loop.sleep(0).then(options.needModules);
       return NOTHING;
     },
     RemoveContainer: async (request) => {

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { KataError } from '../../host/error.ts';
 import type { Entry } from './cpio.ts';
-import { LAST_EARLY_MODULE, MODULES } from './recipe.ts';
+import { LAST_EARLY_MODULE, LAST_SANDBOX_MODULE, MODULES } from './recipe.ts';
 
 const DIRECTORY = 'lib/modules';
 /** Read by guest/agent/modules.ts. */
@@ -25,7 +25,14 @@ export async function moduleEntries(root: string, version: string): Promise<Entr
   const lines: string[] = [];
   const loaded = new Set(builtin);
   for (const [name, id] of MODULES) {
-    if (builtin.has(plain(name))) continue;
+    const last = name === LAST_EARLY_MODULE || name === LAST_SANDBOX_MODULE;
+    if (builtin.has(plain(name))) {
+      if (!last) continue;
+      throw new KataError(
+        'failed_precondition',
+        `module ${name}, which ends a part of the list, is built into kernel ${version}; correct guest/image/recipe.ts`,
+      );
+    }
     const file = files.get(plain(name));
     if (!file)
       throw new KataError('not_found', `kernel ${version} has no module ${name}; correct guest/image/recipe.ts`);
@@ -41,7 +48,7 @@ export async function moduleEntries(root: string, version: string): Promise<Entr
     const path = `${DIRECTORY}/${name}.ko`;
     entries.push({ type: 'file', path, data });
     lines.push(id === undefined ? `/${path}\n` : `/${path} ${id}\n`);
-    if (name === LAST_EARLY_MODULE) lines.push('\n');
+    if (last) lines.push('\n');
   }
   return [...entries, { type: 'file', path: LIST, data: Buffer.from(lines.join('')) }];
 }

@@ -77,14 +77,16 @@ export const MODULES: readonly (readonly [name: string, virtioId?: number])[] = 
   ['failover'],
   ['net_failover'],
   ['virtio_net'],
+  ['vsock', 19],
+  ['vmw_vsock_virtio_transport_common', 19],
+  ['vmw_vsock_virtio_transport', 19],
   ['virtio_blk'],
   ['overlay'],
   ['virtio_mem'],
   ['virtio-rng', 4],
   ['virtio_balloon', 5],
-  ['vsock', 19],
-  ['vmw_vsock_virtio_transport_common', 19],
-  ['vmw_vsock_virtio_transport', 19],
 ];
 /** With it loaded the agent's channel works; the modules after it are loaded while the agent serves. */
 export const LAST_EARLY_MODULE = 'virtio_console';
+/** With it loaded a sandbox can be created; the modules after it are loaded when containers may need them. */
+export const LAST_SANDBOX_MODULE = 'vmw_vsock_virtio_transport';
