@@ -1,6 +1,7 @@
 /**
  * The seam between a sandbox and what runs its virtual machine. One implementation per folder: ./qemu.
- * Devices of a pod are plugged after the guest is up, so that a VM restored from a template takes the same path.
+ * Devices of a pod are plugged into a machine that exists but stands still: a guest that boots finds them like any other
+ * device, one restored from a template has them hot-plugged when it goes on.
  */
 import type { DeviceArguments } from '../agent/transport.ts';
 
@@ -72,9 +73,11 @@ export interface Hypervisor {
    * Starts the VMM and waits until it answers on its control socket.
    * @param devices what the agent's transport adds to the VM
    * @param spawned runs as soon as `pid` is known, long before the VMM answers: for the state file
-   * @throws KataError `failed_precondition` for a path that does not exist, `internal` with the VMM's own words
+   * @param beforeGuest runs when the VMM answers, while the guest stands still: what it plugs costs no hot-plug
+   * @throws KataError `failed_precondition` for a path that does not exist, `internal` with the VMM's own words; what
+   *   `beforeGuest` throws
    */
-  start(devices: DeviceArguments, spawned?: () => void): Promise<void>;
+  start(devices: DeviceArguments, spawned?: () => void, beforeGuest?: () => Promise<void>): Promise<void>;
   /**
    * Plugs a virtio-fs device served by the vhost-user socket at `socketPath`.
    * @param queueSize requests that may be under way, a power of two; absent: 1024

@@ -9,6 +9,7 @@ import type { Log } from './log.ts';
 import type { PodFiles } from './pod-files.ts';
 import type { ContainerSpec } from './spec.ts';
 import { terminationFile } from './termination.ts';
+import type { Timeline } from './timeline.ts';
 import type { Vm } from './vm.ts';
 
 export interface GuestContainerOptions {
@@ -29,6 +30,7 @@ export async function createInGuest(
   { vm, log, podFiles, ...options }: GuestContainerOptions,
   container: Container,
   spec: ContainerSpec,
+  timeline: Timeline,
 ): Promise<void> {
   const { id, bundle } = container;
   container.hasFiles = true;
@@ -53,6 +55,7 @@ export async function createInGuest(
     log.warn('the container may miss something', { container: id, what: line });
   }
   container.inGuest = true;
+  timeline.mark('container_create');
   await vm.agent.createContainer(
     {
       container_id: id,

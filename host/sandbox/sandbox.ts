@@ -20,6 +20,7 @@ import { PodFiles } from './pod-files.ts';
 import { type Exit, type GuestProcess, KILLED, type StreamPaths } from './process.ts';
 import type { SandboxSpec } from './sandbox-spec.ts';
 import type { ContainerSpec } from './spec.ts';
+import { firstFailure } from './steps.ts';
 import { fetchTermination } from './termination.ts';
 import type { Timeline } from './timeline.ts';
 import { Vm, type VmOptions } from './vm.ts';
@@ -117,15 +118,15 @@ export class Sandbox {
       const { spec, bundle, identity } = this.options;
       const { id } = identity;
       await settleGuest(agent, this.log);
+      this.timeline.mark('guest_settled');
       await runStartHooks({ id, bundle, ...spec }, this.pid);
-      await this.connectNetwork(agent);
-      await createGuestSandbox(agent, {
+      const created = createGuestSandbox(agent, {
         ...this.options,
         id,
         storages: this.shm ? [...storages, this.shm.storage] : storages,
       });
+      await firstFailure([created, this.connectNetwork(agent)]);
       this.timeline.mark('sandbox_created');
-      this.vm.forwardPorts();
       void this.oom.watch(agent, () => this.vm.liveAgent !== undefined);
     } catch (thrown) {
       await this.stop('the sandbox was not created');
@@ -181,6 +182,7 @@ export class Sandbox {
   async start(container: Container, started: () => void): Promise<void> {
     const { agent } = this.vm;
     const begin = async (): Promise<void> => {
+      this.timeline.mark('container_start');
       // What configures the network after Create has done so by now.
       if (container.ownsSandbox && this.vm.networkComesLate) await this.connectNetwork(agent);
       await agent.startContainer(container.id);
@@ -283,7 +285,7 @@ export class Sandbox {
     try {
       await container.init.openStreams();
       if (!container.ownsSandbox) await runStartHooks(container, this.pid);
-      await createInGuest(this.guest(), container, spec);
+      await createInGuest(this.guest(), container, spec, this.timeline);
       if (this.stopping) throw new KataError('unavailable', 'the virtual machine is gone');
       this.sysctls = {};
     } catch (thrown) {
@@ -334,6 +336,7 @@ export class Sandbox {
     const found = await network?.attach();
     this.save();
     if (found) await tellGuest(agent, found);
+    this.timeline.mark('network_told');
   }
 
   private guest(): GuestContainerOptions {

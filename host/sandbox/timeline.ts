@@ -4,11 +4,22 @@
 export type Moment =
   | 'shim_start'
   | 'create'
+  | 'cgroup'
   | 'vm_start'
+  | 'network_prepared'
+  | 'share_prepared'
   | 'vm_ready'
+  | 'devices_prepared'
+  | 'guest_start'
   | 'agent_ready'
+  | 'share_attached'
+  | 'guest_settled'
+  | 'network_attached'
+  | 'network_told'
   | 'sandbox_created'
+  | 'container_create'
   | 'container_created'
+  | 'container_start'
   | 'container_started'
   | 'exit';
 

@@ -46,6 +46,7 @@ export class Qemu implements Hypervisor {
   #nextBackend = 0;
   #starting: Promise<void> | undefined;
   #stopped = false;
+  #guestRuns = false;
 
   /**
    * @param config what the VM is made of
@@ -77,9 +78,9 @@ export class Qemu implements Hypervisor {
     return this.#child?.identity;
   }
 
-  start(devices: DeviceArguments, spawned: () => void = () => {}): Promise<void> {
+  start(devices: DeviceArguments, spawned: () => void = () => {}, beforeGuest?: () => Promise<void>): Promise<void> {
     if (this.#starting) return Promise.reject(new KataError('already_exists', 'this VM was started before'));
-    this.#starting = this.#start(devices, spawned);
+    this.#starting = this.#start(devices, spawned, beforeGuest);
     return this.#starting;
   }
 
@@ -93,7 +94,8 @@ export class Qemu implements Hypervisor {
       { remove: 'chardev-remove', args: { id: chardev } },
       { driver: 'vhost-user-fs-pci', chardev, tag, 'queue-size': queueSize },
     );
-    await this.#driverReady(deviceId(tag));
+    // A guest that boots has its drivers before its agent.
+    if (this.#guestRuns) await this.#driverReady(deviceId(tag));
     return path;
   }
 
@@ -154,11 +156,12 @@ export class Qemu implements Hypervisor {
     return this.#console.text();
   }
 
-  async #start(devices: DeviceArguments, spawned: () => void): Promise<void> {
+  async #start(devices: DeviceArguments, spawned: () => void, beforeGuest?: () => Promise<void>): Promise<void> {
     const config = this.#config;
     await checkFiles(config);
     this.#choice ??= await chooseAccelerator(config.qemuPath, config.kernel);
     const args = qemuArguments(config, devices, this.#choice.accelerator);
+    if (beforeGuest) args.push('-S');
     if (this.#stopped) throw new KataError('unavailable', 'the VM was stopped while it was starting');
 
     const child = await Child.spawn(config.qemuPath, args, {
@@ -187,6 +190,18 @@ export class Qemu implements Hypervisor {
         'internal',
         `QEMU did not start (${howEnded(exit)}): ${oneLine(exit.stderr) || reasonOf(thrown)}`,
       );
+    }
+    if (beforeGuest) await this.#runAfter(this.#qmp, beforeGuest);
+    this.#guestRuns = true;
+  }
+
+  async #runAfter(qmp: Qmp, beforeGuest: () => Promise<void>): Promise<void> {
+    try {
+      await beforeGuest();
+      await qmp.execute('cont');
+    } catch (thrown) {
+      await this.#child?.kill();
+      throw thrown;
     }
   }
 

@@ -11,7 +11,13 @@ qmp.on('end', () => process.exit(0));
 const send = (message) => qmp.write(`${JSON.stringify(message)}\n`);
 
 const known = new Set();
+// Stands still where it is told to.
+let running = !process.argv.includes('-S');
 const answers = {
+  cont: () => {
+    running = true;
+    return {};
+  },
   qmp_capabilities: () => ({}),
   'chardev-add': ({ id }) => known.add(id) && {},
   'chardev-remove': ({ id }) => known.delete(id) && {},
@@ -25,7 +31,11 @@ const answers = {
     return known.add(id) && {};
   },
   netdev_del: ({ id }) => known.delete(id) && {},
-  'x-query-virtio-status': () => ({ status: { statuses: ['VIRTIO_CONFIG_S_DRIVER_OK: Driver setup and ready'] } }),
+  'x-query-virtio-status': () => {
+    // Nobody would ever drive it.
+    if (!running) process.exit(3);
+    return { status: { statuses: ['VIRTIO_CONFIG_S_DRIVER_OK: Driver setup and ready'] } };
+  },
   device_add: ({ id, bus, addr, drive, chardev, netdev }) => {
     const slot = `${bus}@${addr}`;
     if (kernel.endsWith('refuse-device')) throw new Error('no such bus');

@@ -1,11 +1,11 @@
-import { chmodSync, closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { KataError } from '../../../host/error.ts';
+import { KataError } from '../../../host/error.ts';
 import type { VmConfig } from '../../../host/hypervisor/hypervisor.ts';
 import { BRIDGE_SLOTS } from '../../../host/hypervisor/qemu/command-line.ts';
 import { Qemu } from '../../../host/hypervisor/qemu/qemu.ts';
@@ -195,6 +195,33 @@ vm('NICs are plugged by the name of their device, or by its descriptor', async (
   assert.match(closed.message, /getfd: EBADF/);
   await made.unplug('nic-eth0');
   assert.is(await made.plugNic('nic-net5', { device: 'tap5', mac: '02:00:00:00:00:06' }), '10/03');
+});
+
+vm('what is plugged before the guest runs waits for no driver', async ({ qemu }) => {
+  const made = qemu();
+  const plugged: string[] = [];
+  await made.start(NO_DEVICES, undefined, async () => {
+    assert.ok(made.pid > 0);
+    assert.match(readFileSync(`/proc/${made.pid}/cmdline`, 'latin1'), /\0-S\0/);
+    plugged.push(await made.plugVirtioFs('share', '/run/share.sock'));
+    plugged.push(await made.plugNic('nic-eth0', { device: 'tap0_kata', mac: '02:00:00:00:00:01' }));
+  });
+  assert.equal(plugged, ['10/01', '10/02']);
+  assert.is(await made.plugVirtioFs('late', '/run/late.sock'), '10/03');
+  const other = qemu();
+  await other.start(NO_DEVICES);
+  assert.not.match(readFileSync(`/proc/${other.pid}/cmdline`, 'latin1'), /\0-S\0/);
+});
+
+vm('a machine that cannot be given its devices is ended', async ({ qemu }) => {
+  const made = qemu();
+  const thrown = await failure(
+    made.start(NO_DEVICES, undefined, async () => {
+      throw new KataError('unavailable', 'virtiofsd has ended');
+    }),
+  );
+  assert.equal([thrown.code, thrown.message], ['unavailable', 'virtiofsd has ended']);
+  await made.exited;
 });
 
 vm('is born in the network namespace it is given', async ({ qemu, directory }) => {

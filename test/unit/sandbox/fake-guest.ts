@@ -302,12 +302,17 @@ export class FakeHypervisor implements Hypervisor {
   /** Runs between the VMM's spawn and its first answer. */
   beforeAnswer: () => Promise<void> = () => Promise.resolve();
 
-  async start(_devices: DeviceArguments, spawned: () => void = () => {}): Promise<void> {
+  async start(
+    _devices: DeviceArguments,
+    spawned: () => void = () => {},
+    beforeGuest: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
     if (this.failure) throw this.failure;
     // A pid that exists, and that nobody may end.
     this.pid = process.pid;
     spawned();
     await this.beforeAnswer();
+    await beforeGuest();
   }
   async plugNic(): Promise<string> {
     return '04/00';
