@@ -18,8 +18,11 @@ import { streamsOf, Tasks } from './task.ts';
 
 /** Present where cgroups are of version 2 only. */
 const CGROUP_V2 = '/sys/fs/cgroup/cgroup.controllers';
-/** How long a shim whose only Create was given up waits to be told to shut down, ms: a containerd that was started anew never does. */
-export const DESERTED_MS = 2000;
+/**
+ * How long a shim that serves nothing waits for Create or Shutdown, ms. They come at once; a containerd that was started anew has
+ * forgotten what it was about.
+ */
+export const DESERTED_MS = 6000;
 
 export interface ShimOptions extends BootOptions {
   /** Runtime options that containerd gave on the stdin of `start`; those of Create go first. */
@@ -34,6 +37,7 @@ export class Shim {
   readonly sandboxes: Sandboxes;
   private sandbox: Sandbox | undefined;
   private booting: Claim | undefined;
+  private desertion: NodeJS.Timeout | undefined;
   private readonly timeline = new Timeline();
 
   constructor(private readonly options: ShimOptions) {
@@ -57,6 +61,7 @@ export class Shim {
       abandon: () => this.abandon(options.identity.id),
       optionsPath: () => configPathOf(options.startOptions),
     });
+    this.deserted();
   }
 
   /** Ends the sandbox, whatever state it is in. Resolves when nothing of it is left. */
@@ -128,12 +133,14 @@ export class Shim {
     void this.stop('nobody waits for it any more');
   }
 
-  /** A Create was given up and is undone: a shim that has nothing else ends, unless it is told to before. */
+  /** There may be nothing left to serve: if that stays so, the shim ends. */
   private deserted(): void {
-    setTimeout(() => {
+    clearTimeout(this.desertion);
+    this.desertion = setTimeout(() => {
       if (this.booting || this.sandboxes.holdsShim || (this.sandbox && this.sandbox.containers.size > 0)) return;
       void this.shutdown();
-    }, DESERTED_MS).unref();
+    }, DESERTED_MS);
+    this.desertion.unref();
   }
 
   private async shutdown(): Promise<void> {

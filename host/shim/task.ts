@@ -33,7 +33,7 @@ export interface TaskOptions {
   readonly create: (request: task.CreateTaskRequest) => Promise<{ sandbox: Sandbox; container: Container }>;
   /** Told that nobody waits any more for a container being created. */
   readonly abandon: (id: string) => void;
-  /** A Create that was given up has been undone. */
+  /** A Create has failed and been undone, or a container was deleted: there may be nothing left. */
   readonly deserted: () => void;
   /** Whether the shim serves a pod of the Sandbox API, which ends by that API only. */
   readonly heldBySandboxApi: () => boolean;
@@ -129,7 +129,7 @@ export class Tasks implements Observer {
       call.signal.removeEventListener('abort', abandon);
       this.pending.delete(request.id);
       creation.settle();
-      if (creation.abandoned) this.options.deserted();
+      this.options.deserted();
     }
   }
 
@@ -176,6 +176,7 @@ export class Tasks implements Observer {
     if (exec_id !== '') return exitOf(pid, await deleteExec(container, exec_id));
     const joined = container.deletion !== undefined;
     await sandbox.delete(container);
+    this.options.deserted();
     const response = exitOf(pid, container.init);
     // After the answer: containerd wants to see its call end first.
     if (!joined) setImmediate(() => this.options.events.publish('TaskDelete', { container_id: id, ...response }));

@@ -175,6 +175,15 @@ test('a Create whose caller has gone is undone', async ({ shim }) => {
   }
 });
 
+test('a shim that is asked for nothing ends', async () => {
+  const idle = await Harness.start(POD);
+  try {
+    while (idle.exited === 0) await sleep(10);
+  } finally {
+    await idle.close();
+  }
+});
+
 test('out of memory is told before the end it led to', async ({ shim }) => {
   await run(shim, POD);
   await run(shim, 'a');
