@@ -40,6 +40,19 @@ eachCri('doors', (test, flavor) => {
     assert.match(String(failed), /untrusted/);
   });
 
+  if (flavor.version === '2.1' && IS_KATA) {
+    test('a user namespace of the pod’s own is refused by the name it has for users', async ({ pods }) => {
+      const ids = [{ host_id: 100_000, container_id: 0, length: 65_536 }];
+      const namespace_options = { pid: 'CONTAINER', userns_options: { mode: 'POD', uids: ids, gids: ids } } as const;
+      // With a pause container, its root file system is the first that would be mapped.
+      const run = async () => {
+        const pod = await pods.run({ linux: { security_context: { namespace_options } } });
+        await pod.container({ securityContext: { namespace_options } }).finally(() => pod.remove());
+      };
+      assert.match(String(await run().catch((error: unknown) => error)), /hostUsers: false/);
+    });
+  }
+
   test('a privileged container has no device of the host', async ({ pods }) => {
     const name = `kata-test-${process.pid}`;
     // /dev/null under another name: whoever copies the host's devices copies it.

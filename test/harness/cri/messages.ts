@@ -11,6 +11,14 @@ export interface NamespaceOption {
   ipc?: NamespaceMode;
   /** With pid TARGET: the container whose processes are seen. */
   target_id?: string;
+  /** containerd 2.x: a user namespace of the pod's own. */
+  userns_options?: { mode: NamespaceMode; uids: IdMapping[]; gids: IdMapping[] };
+}
+
+export interface IdMapping {
+  host_id: number;
+  container_id: number;
+  length: number;
 }
 
 export interface Value {
