@@ -3,7 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import type { Containerd } from '../../../setup/containerd.ts';
 import { IMAGE_NAME } from '../../../setup/image.ts';
 import { until } from '../containers.ts';
-import { type CallOptions, CriClient } from './client.ts';
+import { type CallOptions, CriClient, codeOf } from './client.ts';
 import { type LogLine, logged, readLog } from './logs.ts';
 import type {
   Calls,
@@ -19,6 +19,8 @@ import { type Ended, ForwardedPort, openSocket, Session, type SessionOptions } f
 
 /** Seconds between SIGTERM and SIGKILL where it does not matter. */
 const AT_ONCE = 0;
+/** gRPC's code. */
+const NOT_FOUND = 5;
 
 /** As kubelets say it; the protocol's own default is processes shared by all of the pod. */
 const OWN_PROCESSES: NamespaceOption = { pid: 'CONTAINER' };
@@ -145,8 +147,9 @@ export class Pods {
   async removeAll(): Promise<void> {
     const { items } = await this.call('ListPodSandbox', {});
     for (const { id } of items) {
-      await this.call('StopPodSandbox', { pod_sandbox_id: id });
-      await this.call('RemovePodSandbox', { pod_sandbox_id: id });
+      // A 1.7 that was killed lists pods it does not find: those of which it had not told the shim yet.
+      await this.call('StopPodSandbox', { pod_sandbox_id: id }).catch(unlessNotFound);
+      await this.call('RemovePodSandbox', { pod_sandbox_id: id }).catch(unlessNotFound);
     }
     rmSync(`${this.daemon.directory}/logs`, { recursive: true, force: true });
     removeCgroupsBelow(this.daemon.podsCgroup);
@@ -303,6 +306,10 @@ export class Container {
   async remove(): Promise<void> {
     await this.pods.call('RemoveContainer', { container_id: this.id });
   }
+}
+
+function unlessNotFound(error: unknown): void {
+  if (codeOf(error) !== NOT_FOUND) throw error;
 }
 
 /** A shell that sleeps and obeys SIGTERM at once. */
