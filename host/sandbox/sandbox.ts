@@ -1,10 +1,7 @@
 /** A sandbox: one virtual machine, the containers in it, and their lives. What host/shim calls. */
 import type { AgentClient } from '../agent/client.ts';
 import { KataError, reasonOf } from '../error.ts';
-import { decode } from '../proto/codec.ts';
 import type { StatsContainerResponse } from '../proto/messages/agent.ts';
-import type { Mount } from '../proto/messages/containerd_types.ts';
-import { LinuxResources } from '../proto/messages/oci.ts';
 import { type SandboxShm, sandboxShm } from '../storage/empty-dir.ts';
 import { Container, type Exec } from './container.ts';
 import { startExec } from './exec.ts';
@@ -14,47 +11,21 @@ import { createGuestSandbox, settleGuest } from './guest-sandbox.ts';
 import { runPoststart, runPoststop, runStartHooks } from './hooks.ts';
 import type { Identity } from './identity.ts';
 import { Killer } from './kill.ts';
+import { pause, resume, stats, update } from './live-container.ts';
 import type { Log } from './log.ts';
 import { OomWatch } from './oom.ts';
 import { PodFiles } from './pod-files.ts';
-import { type Exit, type GuestProcess, KILLED, type StreamPaths } from './process.ts';
+import { type Exit, type GuestProcess, KILLED } from './process.ts';
+import type { CreateOptions, SandboxOptions } from './sandbox-options.ts';
 import type { SandboxSpec } from './sandbox-spec.ts';
 import type { ContainerSpec } from './spec.ts';
 import { firstFailure } from './steps.ts';
 import { fetchTermination } from './termination.ts';
 import type { Timeline } from './timeline.ts';
-import { Vm, type VmOptions } from './vm.ts';
+import { Vm } from './vm.ts';
 
 /** How long DestroySandbox may take where disks have to be written out, ms. */
 export const DESTROY_TIMEOUT_MS = 10_000;
-
-/** Told what happens by itself. */
-export interface Observer {
-  /** A process has ended, after its output was written and its start was reported. */
-  exited(container: Container, execId: string, process: GuestProcess): void;
-  oom(containerId: string): void;
-}
-
-export interface SandboxOptions extends VmOptions {
-  readonly observer: Observer;
-  readonly createContainerTimeoutMs: number;
-  readonly disableGuestSeccomp: boolean;
-  readonly guestHookPath: string;
-  readonly kernelModules: readonly string[];
-  /** Reads of one stream in flight: more than one only where the agent keeps their order. */
-  readonly readsInFlight: number;
-  /** One of OOM_GRACE_MS. */
-  readonly oomGraceMs: number;
-}
-
-/** What Create brings. */
-export interface CreateOptions {
-  readonly id: string;
-  readonly bundle: string;
-  readonly rootfs: readonly Mount[];
-  readonly streams: StreamPaths;
-  readonly spec: ContainerSpec;
-}
 
 export class Sandbox {
   readonly identity: Identity;
@@ -207,32 +178,22 @@ export class Sandbox {
     return this.killer.kill(container, execId, signal);
   }
 
-  async pause(container: Container): Promise<void> {
-    if (container.state !== 'running') throw notRunning(container, 'paused');
-    await this.vm.agent.pause(container.id);
-    container.paused = true;
+  pause(container: Container): Promise<void> {
+    return pause(this.vm, container);
   }
 
-  async resume(container: Container): Promise<void> {
-    if (container.state !== 'paused') {
-      throw new KataError('failed_precondition', `container ${container.id} is ${container.state}, not paused`);
-    }
-    await this.vm.agent.resume(container.id);
-    container.paused = false;
+  resume(container: Container): Promise<void> {
+    return resume(this.vm, container);
   }
 
   /** @param resources an encoded `grpc.LinuxResources` */
-  async update(container: Container, resources: Uint8Array): Promise<void> {
-    if (container.state === 'stopped') throw notRunning(container, 'updated');
-    await this.vm.agent.updateContainer(container.id, decode(LinuxResources, resources));
+  update(container: Container, resources: Uint8Array): Promise<void> {
+    return update(this.vm, container, resources);
   }
 
-  /** A container that has ended is measured until it is deleted: whether it ran out of memory is told so as well. */
+  /** See ./live-container.ts. */
   stats(container: Container): Promise<StatsContainerResponse> {
-    if (container.state === 'stopped' && !(container.inGuest && this.vm.liveAgent)) {
-      throw notRunning(container, 'measured');
-    }
-    return this.vm.agent.stats(container.id);
+    return stats(this.vm, container);
   }
 
   resize(container: Container, execId: string, rows: number, columns: number): Promise<void> {
@@ -363,8 +324,4 @@ export class Sandbox {
 function hasSharedMemory({ sizing, mounts }: SandboxSpec): boolean {
   const shared = mounts.some(({ destination, type }) => destination === '/dev/shm' && type === 'bind');
   return shared || sizing.containerType === 'pod_sandbox';
-}
-
-function notRunning(container: Container, what: string): KataError {
-  return new KataError('failed_precondition', `container ${container.id} is ${container.state} and cannot be ${what}`);
 }

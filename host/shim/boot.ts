@@ -8,7 +8,8 @@ import type { Identity } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
 import { OOM_GRACE_MS } from '../sandbox/oom.ts';
 import type { Expected, Parts } from '../sandbox/parts.ts';
-import { type Observer, Sandbox } from '../sandbox/sandbox.ts';
+import { Sandbox } from '../sandbox/sandbox.ts';
+import type { Observer } from '../sandbox/sandbox-options.ts';
 import type { SandboxSpec } from '../sandbox/sandbox-spec.ts';
 import type { Timeline } from '../sandbox/timeline.ts';
 

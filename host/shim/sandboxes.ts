@@ -12,7 +12,7 @@ import { podSpec, type SandboxSpec } from '../sandbox/sandbox-spec.ts';
 import { sumStats } from '../sandbox/sum-stats.ts';
 import type { Handlers } from '../ttrpc/types.ts';
 import type { SandboxOrder } from './boot.ts';
-import { unlessAborted } from './task.ts';
+import { unlessAborted } from './creation.ts';
 import { timestamp } from './time.ts';
 
 /** States by the names containerd knows. */

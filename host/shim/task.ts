@@ -4,7 +4,6 @@ import { rewriteProcess, rewriteResources } from '../oci/rewrite.ts';
 import { translateProcess, translateResources } from '../oci/translate.ts';
 import { encode } from '../proto/codec.ts';
 import { Status } from '../proto/messages/containerd_task.ts';
-import type { Any } from '../proto/messages/google.ts';
 import type * as task from '../proto/messages/task_v2.ts';
 import type { TaskService } from '../proto/messages/task_v2.ts';
 import { metricsOf } from '../resources/metrics.ts';
@@ -12,9 +11,12 @@ import type { Container } from '../sandbox/container.ts';
 import { addExec, deleteExec } from '../sandbox/exec.ts';
 import { checkIdentifier } from '../sandbox/identity.ts';
 import type { GuestProcess, ProcessState, StreamPaths } from '../sandbox/process.ts';
-import type { Observer, Sandbox } from '../sandbox/sandbox.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
+import type { Observer } from '../sandbox/sandbox-options.ts';
 import type { CallContext, Handlers } from '../ttrpc/types.ts';
+import { Creation, unlessAborted } from './creation.ts';
 import type { EventSink } from './events.ts';
+import { payloadOf } from './payload.ts';
 import { timestamp } from './time.ts';
 
 /** Types of the JSON documents containerd sends. */
@@ -285,27 +287,6 @@ export class Tasks implements Observer {
   }
 }
 
-/** A Create that is under way. */
-class Creation {
-  /** Nobody waits for it any more. */
-  abandoned = false;
-  /** Settles (never rejects) when it has succeeded, or failed and been undone. */
-  readonly settled: Promise<void>;
-  settle: () => void = () => {};
-
-  constructor(private readonly tell: () => void) {
-    this.settled = new Promise((resolve) => {
-      this.settle = resolve;
-    });
-  }
-
-  abandon(): void {
-    if (this.abandoned) return;
-    this.abandoned = true;
-    this.tell();
-  }
-}
-
 /** The streams of a Create or Exec request. */
 export function streamsOf(request: StreamPaths): StreamPaths {
   const { stdin, stdout, stderr, terminal } = request;
@@ -314,28 +295,4 @@ export function streamsOf(request: StreamPaths): StreamPaths {
 
 function exitOf(pid: number, process: GuestProcess): task.DeleteResponse {
   return { pid, exit_status: process.exit?.status ?? 0, exited_at: timestamp(process.exit?.at) };
-}
-
-/** The JSON in an Any of the type it should be; a prefix before the name is allowed, as everywhere in protobuf. */
-function payloadOf(any: Any | undefined, type: string, what: string): Uint8Array {
-  if (!any || !(any.type_url === type || any.type_url.endsWith(`/${type}`))) {
-    throw new KataError(
-      'invalid_argument',
-      `${what} is of type ${JSON.stringify(any?.type_url ?? '')}; ${type} is expected`,
-    );
-  }
-  return any.value;
-}
-
-/** The caller that gave up gets no answer; what it waited for goes on. */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(new KataError('cancelled', 'the caller gave up'));
-    if (signal.aborted) return abort();
-    signal.addEventListener('abort', abort, { once: true });
-    void promise.then((value) => {
-      signal.removeEventListener('abort', abort);
-      resolve(value);
-    });
-  });
 }
