@@ -61,7 +61,7 @@ export class ShimPlace {
         { destination: '/proc', type: 'proc', source: 'proc' },
         { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755', 'size=65536k'] },
       ],
-      linux: { namespaces: ['pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })) },
+      linux: { namespaces: ['network', 'pid', 'ipc', 'uts', 'mount'].map((type) => ({ type })) },
       ...more,
     };
   }
