@@ -70,6 +70,7 @@ export function serve(options: ServeOptions): void {
     socket: options.socket,
     lib,
     debug: line.debug,
+    attended: () => server.connections > 0,
     environment: process.env,
     startOptions: options.startOptions,
     events,

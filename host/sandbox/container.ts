@@ -13,6 +13,8 @@ export const MAX_EXECS = 1024;
 export interface ContainerOptions {
   readonly id: string;
   readonly namespace: string;
+  /** Whether containerd is there. */
+  readonly attended: () => boolean;
   readonly type: ContainerType;
   readonly bundle: string;
   readonly rootfs: readonly Mount[];
@@ -55,6 +57,7 @@ export class Container {
   /** Set while and after it is deleted; joined by later calls. */
   deletion: Promise<void> | undefined;
   private readonly namespace: string;
+  private readonly attended: () => boolean;
 
   constructor(options: ContainerOptions) {
     this.id = options.id;
@@ -64,7 +67,8 @@ export class Container {
     this.rootfs = options.rootfs;
     this.annotations = options.annotations;
     this.hooks = options.hooks;
-    const owner = { id: options.id, namespace: options.namespace };
+    const owner = { id: options.id, namespace: options.namespace, attended: options.attended };
+    this.attended = options.attended;
     // Kata's agent knows a container's init by the container's own id.
     this.init = new GuestProcess({ container_id: options.id, exec_id: options.id }, options.streams, owner);
     this.init.beforeExit = async (status) => {
@@ -104,7 +108,7 @@ export class Container {
     if (this.execs.size >= MAX_EXECS) {
       throw new KataError('resource_exhausted', `container ${this.id} has ${MAX_EXECS} execs; delete finished ones`);
     }
-    const owner = { id: this.id, namespace: this.namespace };
+    const owner = { id: this.id, namespace: this.namespace, attended: this.attended };
     const exec: Exec = {
       id,
       spec,

@@ -185,17 +185,21 @@ export function openSink(uri: string): Sink {
   return isFifo(path) ? new FifoSink(path) : new FileSink(path);
 }
 
+/** Where input comes from. */
+export interface Source {
+  readonly fd: number;
+  /** A named pipe: writers may come and go. */
+  readonly fifo: boolean;
+}
+
 /**
- * Opens where a process's input comes from. A named pipe has a writer here too, so that it does not end when containerd goes, nor
- * when a client detaches: its end is CloseIO.
+ * Opens where a process's input comes from.
  * @returns a non-blocking descriptor and whether it is a named pipe; undefined: no input
  * @throws KataError `invalid_argument`
  */
-export function openSource(uri: string): { readonly fd: number; readonly fifo: boolean } | undefined {
+export function openSource(uri: string): Source | undefined {
   if (uri === '') return undefined;
-  const path = pathOf(uri, ['fifo']);
-  const mode = isFifo(path) ? constants.O_RDWR : constants.O_RDONLY;
-  const fd = openStream(path, mode | constants.O_NONBLOCK);
+  const fd = openStream(pathOf(uri, ['fifo']), constants.O_RDONLY | constants.O_NONBLOCK);
   return { fd, fifo: fstatSync(fd).isFIFO() };
 }
 

@@ -36,6 +36,8 @@ export interface StreamPaths {
 export interface StreamOwner {
   readonly id: string;
   readonly namespace: string;
+  /** Whether containerd is there: whoever leaves a stream while it is not may come back. */
+  readonly attended: () => boolean;
 }
 
 export class GuestProcess {
@@ -73,7 +75,7 @@ export class GuestProcess {
   async openStreams(): Promise<void> {
     const { stdin, stdout, stderr, terminal } = this.streams;
     try {
-      this.stdin = new StdinPump(stdin);
+      this.stdin = new StdinPump(stdin, this.owner.attended);
       if (this.stdinClosed) this.stdin.close();
       if (stdout.startsWith('binary://')) await this.openBinary(stdout);
       else this.sinks = terminal ? [openSink(stdout)] : [openSink(stdout), openSink(stderr)];

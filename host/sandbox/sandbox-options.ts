@@ -14,6 +14,8 @@ export interface Observer {
 
 export interface SandboxOptions extends VmOptions {
   readonly observer: Observer;
+  /** Whether containerd is there. */
+  readonly attended: () => boolean;
   readonly createContainerTimeoutMs: number;
   readonly disableGuestSeccomp: boolean;
   readonly guestHookPath: string;

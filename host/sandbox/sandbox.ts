@@ -127,6 +127,7 @@ export class Sandbox {
       annotations: options.spec.view.annotations,
       hooks: options.spec.view.hooks,
       namespace: this.identity.namespace,
+      attended: this.options.attended,
       beforeExit: (ended, status) => this.beforeExit(ended, status),
     });
     // From here on a second Create of this id is refused.

@@ -2,13 +2,15 @@
 import { closeSync } from 'node:fs';
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import type { AgentClient, ProcessRef } from '../agent/client.ts';
-import { openSource, readNow, type Sink } from './fifo.ts';
+import { openSource, readNow, type Sink, type Source } from './fifo.ts';
 
 /** Output asked for at once, bytes: from the least, doubled while answers come back full, to the most. */
 export const MIN_READ_BYTES = 32 * 1024;
 export const MAX_READ_BYTES = 1024 * 1024;
 /** Input sent at once, bytes. */
 export const STDIN_CHUNK_BYTES = 32 * 1024;
+/** How long after the last writer's end it is looked whether that was containerd's own, ms: its connections end a moment later. */
+export const WRITER_GONE_MS = 300;
 
 /** One stream of output. */
 export class OutputRelay {
@@ -70,9 +72,15 @@ export class OutputRelay {
   }
 }
 
-/** A process's input. Opened before the process starts, so that a writer is never kept waiting for a reader. */
+/**
+ * A process's input. Opened before the process starts, so that a writer is never kept waiting for a reader.
+ *
+ * It ends by CloseIO, or when the last writer has left and nobody else came. Two departures are no end: that of a containerd which
+ * is started anew, and that of a client which detaches from a terminal.
+ */
 export class StdinPump {
-  private readonly source: { readonly fd: number; readonly fifo: boolean } | undefined;
+  private source: Source | undefined;
+  private departure: NodeJS.Timeout | undefined;
   private socket: Socket | undefined;
   private running:
     | { readonly agent: AgentClient; readonly process: ProcessRef; readonly terminal: boolean }
@@ -84,9 +92,13 @@ export class StdinPump {
 
   /**
    * @param uri empty: no input; the process reads end of file at once
+   * @param attended whether containerd is there
    * @throws KataError `invalid_argument` when it cannot be opened
    */
-  constructor(uri: string) {
+  constructor(
+    private readonly uri: string,
+    private readonly attended: () => boolean,
+  ) {
     this.source = openSource(uri);
   }
 
@@ -103,16 +115,7 @@ export class StdinPump {
       void this.drain();
       return;
     }
-    const bytes = this.bytes();
-    const options: SocketConstructorOpts & { onread: OnReadOpts } = {
-      fd: source.fd,
-      readable: true,
-      writable: false,
-      onread: { buffer: bytes, callback: (count) => this.arrived(bytes.subarray(0, count)) },
-    };
-    this.socket = new Socket(options);
-    this.socket.on('error', () => this.finish());
-    this.socket.resume();
+    this.listen(source);
   }
 
   /** CloseIO: what is in the pipe by now still goes to the process, then it sees the end. Never waits. */
@@ -134,8 +137,39 @@ export class StdinPump {
     return this.buffer.bytes;
   }
 
+  private listen({ fd }: Source): void {
+    const bytes = this.bytes();
+    const options: SocketConstructorOpts & { onread: OnReadOpts } = {
+      fd,
+      readable: true,
+      writable: false,
+      onread: { buffer: bytes, callback: (count) => this.arrived(bytes.subarray(0, count)) },
+    };
+    this.socket = new Socket(options);
+    this.socket.on('end', () => this.departed());
+    this.socket.on('error', () => this.finish());
+    this.socket.resume();
+  }
+
+  /** The last writer has left: the pipe is opened anew, for those who may come. */
+  private departed(): void {
+    if (this.finished) return;
+    this.release();
+    try {
+      this.source = openSource(this.uri);
+    } catch {
+      this.source = undefined;
+    }
+    if (!this.source || this.closing) return this.finish();
+    this.listen(this.source);
+    this.departure = setTimeout(() => {
+      if (this.attended() && !this.running?.terminal) this.finish();
+    }, WRITER_GONE_MS);
+  }
+
   /** Returns false: the socket reads on when the guest has taken this. */
   private arrived(data: Uint8Array): boolean {
+    clearTimeout(this.departure);
     if (this.finished) return false;
     void this.send(data).then(() => {
       if (this.finished) return;
@@ -165,10 +199,11 @@ export class StdinPump {
 
   /** Sends what is there without waiting for more, then ends. Every byte written before CloseIO is in the pipe by now. */
   private async drain(): Promise<void> {
-    if (!this.source || this.sending || this.finished) return;
+    const { source } = this;
+    if (!source || this.sending || this.finished) return;
     this.socket?.pause();
     const bytes = this.bytes();
-    for (let count = readNow(this.source.fd, bytes); count > 0; count = readNow(this.source.fd, bytes)) {
+    for (let count = readNow(source.fd, bytes); count > 0; count = readNow(source.fd, bytes)) {
       await this.send(bytes.subarray(0, count));
       if (this.finished) return;
     }
@@ -187,8 +222,10 @@ export class StdinPump {
   }
 
   private release(): void {
+    clearTimeout(this.departure);
     if (this.socket) this.socket.destroy();
     else if (this.source) closeSync(this.source.fd);
     this.socket = undefined;
+    this.source = undefined;
   }
 }

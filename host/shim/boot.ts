@@ -34,6 +34,8 @@ export interface BootOptions {
   /** Directory of the program's files. */
   readonly lib: string;
   readonly debug: boolean;
+  /** Whether anybody is connected. */
+  readonly attended: () => boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly parts: (configuration: Configuration) => Parts;
@@ -97,6 +99,7 @@ export function newSandbox(
     parts: parts(configuration),
     timeline,
     observer,
+    attended: options.attended,
   });
 }
 

@@ -78,7 +78,11 @@ function guest(code?: Code): { killer: Killer; stops: string[] } {
 
 function container(ownsSandbox: boolean): Container {
   const streams = { stdin: '', stdout: '', stderr: '', terminal: false };
-  const init = new GuestProcess({ container_id: 'c', exec_id: '' }, streams, { id: 'c', namespace: 'n' });
+  const init = new GuestProcess({ container_id: 'c', exec_id: '' }, streams, {
+    id: 'c',
+    namespace: 'n',
+    attended: () => true,
+  });
   init.state = 'running';
   return { id: 'c', ownsSandbox, init, killed: false, process: () => init } as unknown as Container;
 }

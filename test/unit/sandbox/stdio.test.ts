@@ -14,6 +14,7 @@ import {
   OutputRelay,
   STDIN_CHUNK_BYTES,
   StdinPump,
+  WRITER_GONE_MS,
 } from '../../../host/sandbox/stdio.ts';
 
 const PIPE_BYTES = 65536;
@@ -193,7 +194,7 @@ test('addresses of streams', ({ directory, path }) => {
 });
 
 test('input: in pieces, in order, to its end', async ({ path }) => {
-  const pump = new StdinPump(path);
+  const pump = new StdinPump(path, () => true);
   const agent = new FakeAgent();
   agent.take = (data) => Math.min(data.length, 1000);
   const text = 'abcdefghij'.repeat(5000);
@@ -203,42 +204,44 @@ test('input: in pieces, in order, to its end', async ({ path }) => {
   await until(() => agent.text().length === text.length);
   assert.is(agent.closed, 0, 'the writer is still there');
   closeSync(writer);
-  pump.close();
   await until(() => agent.closed === 1);
   assert.is(agent.text(), text);
   assert.ok(agent.written.every(({ length }) => length <= STDIN_CHUNK_BYTES));
 });
 
-test('input goes on where another writer begins: containerd was started anew', async ({ path }) => {
-  const pump = new StdinPump(path);
-  const agent = new FakeAgent();
-  pump.start(agent.client(), REF, false);
-  let expected = '';
-  for (const words of ['before', ' and after', ' and again']) {
-    const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
-    writeFileSync(writer, words);
-    closeSync(writer);
-    expected += words;
-    await until(() => agent.text() === expected);
-    await sleep(5);
-    assert.is(agent.closed, 0, words);
+test('input goes on after a writer has left: containerd is away, or it is a terminal', async ({ path }) => {
+  for (const terminal of [false, true]) {
+    const pump = new StdinPump(path, () => terminal);
+    const agent = new FakeAgent();
+    pump.start(agent.client(), REF, terminal);
+    let expected = '';
+    for (const words of ['before', ' and after', ' and again']) {
+      const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+      writeFileSync(writer, words);
+      closeSync(writer);
+      expected += words;
+      await until(() => agent.text() === expected);
+      await sleep(WRITER_GONE_MS + 50);
+      assert.is(agent.closed, 0, words);
+    }
+    pump.close();
+    if (!terminal) await until(() => agent.closed === 1);
+    pump.stop();
   }
-  pump.close();
-  await until(() => agent.closed === 1);
 });
 
 test('input from a file ends with the file', async ({ directory }) => {
   const file = `${directory}/input`;
   writeFileSync(file, 'all of it', { mode: 0o400 });
   const agent = new FakeAgent();
-  new StdinPump(file).start(agent.client(), REF, false);
+  new StdinPump(file, () => true).start(agent.client(), REF, false);
   await until(() => agent.closed === 1);
   assert.is(agent.text(), 'all of it');
 });
 
 test('CloseIO with the writer still there: what was written arrives, then the end', async ({ path }) => {
   for (const early of [true, false]) {
-    const pump = new StdinPump(path);
+    const pump = new StdinPump(path, () => true);
     const agent = new FakeAgent();
     const writer = openSync(path, constants.O_WRONLY);
     writeFileSync(writer, 'the last words');
@@ -253,7 +256,7 @@ test('CloseIO with the writer still there: what was written arrives, then the en
 });
 
 test("a terminal's input is never closed", async ({ path }) => {
-  const pump = new StdinPump(path);
+  const pump = new StdinPump(path, () => true);
   const agent = new FakeAgent();
   const writer = openSync(path, constants.O_WRONLY);
   pump.start(agent.client(), REF, true);
@@ -267,7 +270,7 @@ test("a terminal's input is never closed", async ({ path }) => {
 
 test('an agent that miscounts is not asked again', async ({ path }) => {
   for (const answer of [0, -1, 1_000_000]) {
-    const pump = new StdinPump(path);
+    const pump = new StdinPump(path, () => true);
     const agent = new FakeAgent();
     let asked = 0;
     agent.take = () => {

@@ -80,6 +80,7 @@ export class Harness {
       socket: join(this.directory, 'shim.sock'),
       lib,
       debug: false,
+      attended: () => true,
       environment: {},
       startOptions: this.startOptions,
       events,
