@@ -160,7 +160,10 @@ export class StdinPump {
     } catch {
       this.source = undefined;
     }
-    if (!this.source || this.closing) return this.finish();
+    if (!this.source || this.closing) {
+      this.finish();
+      return;
+    }
     this.listen(this.source);
     this.departure = setTimeout(() => {
       if (this.attended() && !this.running?.terminal) this.finish();
