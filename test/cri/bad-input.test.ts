@@ -3,17 +3,25 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { kill, markedProcesses } from '../../setup/processes.ts';
 import { until } from '../harness/containers.ts';
+import { codeOf } from '../harness/cri/client.ts';
 import { IS_KATA } from '../harness/cri/flavors.ts';
 import type { Container, Pod, Pods } from '../harness/cri/pods.ts';
 import { eachCri } from '../harness/cri/suite.ts';
 
+/** gRPC's code. */
+const NOT_FOUND = 5;
 const UNKNOWN_ID = '0'.repeat(64);
 /** More bytes than any machine has. */
 const EXBIBYTE = 2 ** 60;
 /** Bytes of a hostile annotation. */
 const LONG = 100_000;
 
-eachCri('bad input', (test) => {
+eachCri('bad input', (test, flavor) => {
+  /** containerd 1.6 itself answers so to StopPodSandbox of a pod it does not know; later ones do as the CRI says. */
+  const unlessUnknown = (error: unknown): void => {
+    if (flavor.version !== '1.6' || codeOf(error) !== NOT_FOUND) throw error;
+  };
+
   let pod: Pod;
   let healthy: Container;
 
@@ -147,13 +155,13 @@ eachCri('bad input', (test) => {
       await pod.stop();
       await pod.stop();
       await pod.remove();
-      await pod.remove();
+      await pod.remove().catch(unlessUnknown);
     }
     assert.equal(await daemon.leftovers(), []);
   });
 
   test('what never was is stopped and removed', async ({ pods }) => {
-    await pods.call('StopPodSandbox', { pod_sandbox_id: UNKNOWN_ID });
+    await pods.call('StopPodSandbox', { pod_sandbox_id: UNKNOWN_ID }).catch(unlessUnknown);
     await pods.call('RemovePodSandbox', { pod_sandbox_id: UNKNOWN_ID });
     await pods.call('RemoveContainer', { container_id: UNKNOWN_ID });
   });
