@@ -1,5 +1,6 @@
 /** Finding the node of a disk the host has plugged in. */
-import { AgentError } from './error.ts';
+import { O_NONBLOCK } from './beneath.ts';
+import { AgentError, errnoOf } from './error.ts';
 import { exists, list } from './files.ts';
 import type { Guest } from './options.ts';
 
@@ -27,7 +28,7 @@ export async function blockDevice(guest: Guest, name: string): Promise<string> {
   guest.options.needModules?.();
   const find = (): string | undefined => {
     const node = name.startsWith('/dev/') ? devRoot + name.slice('/dev'.length) : diskAt(guest, name);
-    return node !== undefined && exists(guest.sys, node) ? node : undefined;
+    return node !== undefined && opens(guest, node) ? node : undefined;
   };
   for (let waited = 0; ; waited += STEP_MS) {
     const node = find();
@@ -36,6 +37,17 @@ export async function blockDevice(guest: Guest, name: string): Promise<string> {
       throw new AgentError('deadline_exceeded', `disk ${name} has not appeared within ${hotplugTimeoutMs} ms`);
     }
     await guest.loop.sleep(STEP_MS);
+  }
+}
+
+/** The kernel makes a disk's node a moment before the disk can be used: until then opening it gives ENXIO. */
+function opens({ sys }: Guest, node: string): boolean {
+  try {
+    sys.close(sys.open(node, O_NONBLOCK));
+    return true;
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'ENXIO') return false;
+    return exists(sys, node);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { CreateContainerRequest } from '../../host/proto/messages/agent.ts';
 import type { LinuxResources, Spec } from '../../host/proto/messages/oci.ts';
+import { O_NONBLOCK } from './beneath.ts';
 import { type Disk, mountedDisks } from './block-io.ts';
 import { Cgroup, cgroupPath } from './cgroup.ts';
 import { crun, crunProcess } from './crun.ts';
@@ -28,7 +29,6 @@ export const KILL_TIMEOUT_MS = 10_000;
 export const MAX_PROCESSES = 1024;
 
 const O_WRONLY = 1;
-const O_NONBLOCK = 0o4000;
 /** Root of a user namespace, nobody here, has to get through to its root file system. */
 const BUNDLE_MODE = 0o711;
 

@@ -13,12 +13,10 @@ import type { Network } from '../../host/network/network.ts';
 import { encode } from '../../host/proto/codec.ts';
 import { Spec } from '../../host/proto/messages/oci.ts';
 import { TtrpcClient } from '../../host/ttrpc/client.ts';
-import { BUILD } from '../../setup/paths.ts';
+import { guestVm } from './guest-vm.ts';
 
 /** Milliseconds until a guest that says nothing counts as hung. */
 const HUNG_MS = 60_000;
-const ARM64 = process.arch === 'arm64';
-const GUEST = join(BUILD, 'share', 'guest', ARM64 ? 'arm64' : 'amd64');
 const BUSYBOX = '/usr/bin/busybox';
 const ROOTFS = '/run/kata-containers/shared/containers/box';
 const CONTAINER = 'box';
@@ -39,24 +37,7 @@ export class NetworkGuest {
   /** @param namespace path of the pod's network namespace */
   constructor(namespace: string, model: ModelName = 'tcfilter') {
     const log: NetworkLog = { info: () => {}, warn: (message) => this.warnings.push(message) };
-    this.vm = new Qemu({
-      sandboxId: 'network-guest',
-      directory: this.#directory,
-      qemuPath: ARM64 ? '/usr/bin/qemu-system-aarch64' : '/usr/bin/qemu-system-x86_64',
-      machineType: ARM64 ? 'virt' : 'q35',
-      machineAccelerators: '',
-      cpuFeatures: '',
-      kernel: join(GUEST, ARM64 ? 'Image' : 'vmlinux'),
-      initrd: join(GUEST, 'initramfs.cpio.gz'),
-      image: undefined,
-      kernelParams: '',
-      vcpus: 1,
-      maxVcpus: 1,
-      memoryMib: 256,
-      seccompSandbox: '',
-      debug: false,
-      networkNamespace: namespace,
-    });
+    this.vm = new Qemu(guestVm('network-guest', this.#directory, { networkNamespace: namespace }));
     this.network = createNetwork(model, { namespace: { path: namespace, own: false }, hypervisor: this.vm, log });
     this.forwarder = new PortForwarder({ namespace, agent: () => this.#agent, log });
   }

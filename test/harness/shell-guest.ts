@@ -6,12 +6,10 @@ import { gzipSync } from 'node:zlib';
 import { VirtioSerialTransport } from '../../host/agent/virtio-serial.ts';
 import type { VmConfig } from '../../host/hypervisor/hypervisor.ts';
 import { Qemu } from '../../host/hypervisor/qemu/qemu.ts';
-import { BUILD } from '../../setup/paths.ts';
+import { guestVm, INITRD } from './guest-vm.ts';
 
 /** Milliseconds until a guest that says nothing counts as hung. */
 const HUNG_MS = 60_000;
-const ARM64 = process.arch === 'arm64';
-const GUEST = join(BUILD, 'share', 'guest', ARM64 ? 'arm64' : 'amd64');
 
 /** Reads commands from the agent's port, writes their output and a last line `END <status>`. */
 const INIT = `#!/bin/busybox sh
@@ -41,27 +39,10 @@ export class ShellGuest {
   constructor(parent: string, changes: Partial<VmConfig> = {}) {
     this.directory = mkdtempSync(join(parent, 'vm-'));
     const initrd = join(this.directory, 'initramfs');
-    const guest = readFileSync(join(GUEST, 'initramfs.cpio.gz'));
+    const guest = readFileSync(INITRD);
     writeFileSync(initrd, Buffer.concat([guest, gzipSync(cpio('shell', INIT))]));
     this.#transport = new VirtioSerialTransport(this.directory);
-    this.vm = new Qemu({
-      sandboxId: 'shell-guest',
-      directory: this.directory,
-      qemuPath: ARM64 ? '/usr/bin/qemu-system-aarch64' : '/usr/bin/qemu-system-x86_64',
-      machineType: ARM64 ? 'virt' : 'q35',
-      machineAccelerators: '',
-      cpuFeatures: '',
-      kernel: join(GUEST, ARM64 ? 'Image' : 'vmlinux'),
-      initrd,
-      image: undefined,
-      kernelParams: 'rdinit=/shell',
-      vcpus: 1,
-      maxVcpus: 1,
-      memoryMib: 256,
-      seccompSandbox: '',
-      debug: false,
-      ...changes,
-    });
+    this.vm = new Qemu(guestVm('shell-guest', this.directory, { initrd, kernelParams: 'rdinit=/shell', ...changes }));
   }
 
   /** Boots; resolves when the shell answers. */

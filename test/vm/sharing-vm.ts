@@ -15,12 +15,10 @@ import { sandboxShm } from '../../host/storage/empty-dir.ts';
 import { Rootfs } from '../../host/storage/rootfs.ts';
 import { addVolumes } from '../../host/storage/volumes.ts';
 import { TtrpcClient } from '../../host/ttrpc/client.ts';
-import { BUILD } from '../../setup/paths.ts';
+import { guestVm } from '../harness/guest-vm.ts';
 import { mountsBelow } from '../harness/own-namespace.ts';
 import { BareContainers } from './bare-containers.ts';
 
-const ARM64 = process.arch === 'arm64';
-const GUEST = join(BUILD, 'share', 'guest', ARM64 ? 'arm64' : 'amd64');
 /** How long the guest may take to boot, and a change to be seen, ms. */
 const BOOT_MS = 60_000;
 const SEEN_MS = 15_000;
@@ -75,23 +73,7 @@ export class SharingVm {
     mkdirSync(this.sandbox);
     makeImage(join(this.directory, 'image'));
     this.transport = new VirtioSerialTransport(this.sandbox);
-    this.vm = new Qemu({
-      sandboxId: 'volumes',
-      directory: this.sandbox,
-      qemuPath: ARM64 ? '/usr/bin/qemu-system-aarch64' : '/usr/bin/qemu-system-x86_64',
-      machineType: ARM64 ? 'virt' : 'q35',
-      machineAccelerators: '',
-      cpuFeatures: '',
-      kernel: join(GUEST, ARM64 ? 'Image' : 'vmlinux'),
-      initrd: join(GUEST, 'initramfs.cpio.gz'),
-      image: undefined,
-      kernelParams: '',
-      vcpus: 1,
-      maxVcpus: 1,
-      memoryMib: 256,
-      seccompSandbox: '',
-      debug: false,
-    });
+    this.vm = new Qemu(guestVm('volumes', this.sandbox));
     const config = { daemon: '', cache: '', extraArgs: [], disableBlockDeviceUse: false, sharedFs };
     this.share = new Rootfs(this.sandbox, config, this.vm, {
       agent: () => {

@@ -1,5 +1,6 @@
 /** Storages by driver, counted by mount point; disks by PCI path; mount options. Mounts are recorded, not made. */
 import fs from 'node:fs';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
@@ -222,8 +223,21 @@ suiteOf('a disk is found behind its bridge, also when it comes late', async ({ g
   await refused(() => blockDevice(guest, '/dev/../etc/passwd'), 'invalid_argument', /leads out/);
 });
 
+suiteOf('a disk whose node cannot be opened yet is waited for', async ({ guest, directory }) => {
+  const node = `${directory}/dev/vdd`;
+  // Opening a socket's file gives ENXIO, as the node of a disk does that is being added.
+  const notYet = net.createServer().listen(node);
+  await new Promise((resolve) => notYet.once('listening', resolve));
+  await refused(() => blockDevice(guest, '/dev/vdd'), 'deadline_exceeded', /vdd has not appeared within 100 ms/);
+  setTimeout(() => notYet.close(() => fs.writeFileSync(node, '')), 30);
+  assert.is(await blockDevice(guest, '/dev/vdd'), node);
+  assert.ok(fs.statSync(node).isFile());
+});
+
 suiteOf('a device brings the guest\u2019s numbers into the spec', async ({ guest, sys, directory }) => {
   sys.mknod(`${directory}/dev/vdc`, 0o060600, 254, 32);
+  // No disk of this machine has those numbers: that it opens is pretended.
+  sys.open = () => fs.openSync('/dev/null', 'r');
   const part: Init<Spec> = {
     Linux: {
       Devices: [{ Path: '/dev/disk', Type: 'b', Major: 8, Minor: 16 }],
