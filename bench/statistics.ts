@@ -1,4 +1,4 @@
-/** Repeated measurements, and how they are told. */
+/** Repeated measurements. */
 
 /** Measurements of each kind, at least. */
 export const RUNS = 7;
@@ -17,10 +17,4 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1
     ? (sorted[middle] ?? Number.NaN)
     : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
-}
-
-/** `median (min-max)`, with so many digits after the point. */
-export function summary(values: readonly number[], digits = 0): string {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  return `${median(values).toFixed(digits)} (${low.toFixed(digits)}-${high.toFixed(digits)})`;
 }

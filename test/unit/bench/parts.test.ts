@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ownShare, PARTS, partsOf, timelineOf } from '../../../bench/parts.ts';
-import { median, summary } from '../../../bench/statistics.ts';
+import { median } from '../../../bench/statistics.ts';
+import { ratioOf, summary } from '../../../bench/table.ts';
 
 const test = suite('bench');
 
@@ -56,6 +57,12 @@ test('no sandbox, no timeline', () => {
 test('statistics', () => {
   assert.equal([median([3, 1, 2]), median([4, 1, 2, 3])], [2, 2.5]);
   assert.is(summary([3.14, 1, 2], 1), '2.0 (1.0-3.1)');
+});
+
+test('a ratio says how many times better', () => {
+  const measured = { what: 'calls', unit: 'ms', ours: [1, 2, 4], control: [6, 6, 6] } as const;
+  assert.is(ratioOf({ ...measured, better: 'less' }), 3);
+  assert.is(ratioOf({ ...measured, better: 'more' }), 1 / 3);
 });
 
 test.run();
