@@ -10,6 +10,9 @@ export const CACHE = join(BUILD, 'cache');
 export const DEBIAN_CACHE = join(CACHE, 'debs');
 /** Unpacked containerds and runc. */
 export const CONTAINERD = join(BUILD, 'containerd');
+/** Unpacked Go and its libraries, and the cache of what it compiles. */
+export const GO = join(BUILD, 'go');
+export const GO_CACHE = join(CACHE, 'go');
 /** OCI archives. */
 export const IMAGES = join(CACHE, 'image');
 /** The shim that an installation links to. */
