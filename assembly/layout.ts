@@ -32,9 +32,9 @@ export const WINDOW_BYTES = 256 * 1024;
 export const OUTPUT_BASE = 0x140000;
 export const OUTPUT_BYTES = 256 * 1024;
 
-/** config.json. */
-export const OCI_INPUT_BASE = 0x200000;
-export const OCI_INPUT_BYTES = 8 * 1024 * 1024;
+/** config.json, 8 MiB at most, and the padding behind it (MAX_INPUT and PADDING of oci/limits.ts). */
+export const OCI_INPUT_BASE = 0x1fff80;
+export const OCI_INPUT_BYTES = 8 * 1024 * 1024 + 128;
 
 /** The translated grpc.Spec. */
 export const OCI_OUTPUT_BASE = 0xa00000;

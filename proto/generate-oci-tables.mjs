@@ -65,6 +65,14 @@ const PRESENCE = 32;
 const MAX_FIELD_NUMBER = 255;
 /** Slots that assembly/oci/translate.ts keeps a message. */
 const MAX_FIELDS = 16;
+/** Bytes of a name's place in FIELDS. */
+const NAME_BYTES = 24;
+/** Bytes of a key that are hashed, slots a message, and the bits of the product that are not its slot's number. */
+const PREFIX = 4;
+const SLOTS = 32;
+const HASH_SHIFT = 27;
+/** Stands for a slot without a row. */
+const NO_ROW = 255;
 
 /** @returns {Map<string, string>} path to text */
 export function generate() {
@@ -114,25 +122,20 @@ function nesting(messages, name) {
 }
 
 function wasmTables(messages) {
-  const names = [...new Set(messages.flatMap(({ fields }) => fields.map(({ key }) => key)))].sort();
-  const offsets = new Map();
-  let text = '';
-  for (const name of names) {
-    offsets.set(name, text.length);
-    text += name;
-  }
   const rows = [];
   const index = [];
+  const slots = [];
   for (const { name, fields } of messages) {
-    index.push(`  ${index.length ? rows.length : 0}, ${fields.length}, // ${name}`);
+    const first = rows.length;
+    const { multiplier, slot } = perfectHash(fields.map(({ key }) => key));
+    index.push(`  ${first}, ${fields.length}, 0, 0, ${bytesOf(multiplier, 4)}, // ${name}`);
+    slots.push(`  ${slot.map((row) => (row === undefined ? NO_ROW : first + row)).join(', ')}, // ${name}`);
     for (const { key, number, kind, message } of fields) {
       const sub = message ? messages.findIndex((other) => other.name === message) : 0;
-      const at = offsets.get(key);
-      rows.push(`  ${key.length}, ${number}, ${kind}, ${sub}, ${at & 255}, ${at >> 8}, // ${name}.${key}`);
+      rows.push(`  ${nameBytes(key)}, ${key.length}, ${number}, ${kind}, ${sub}, 0, 0, 0, 0, // ${name}.${key}`);
     }
   }
-  if (rows.length > 255) throw new Error('more fields than a byte can count');
-  const bytes = names.map((name) => `  ${[...Buffer.from(name)].join(', ')}, // ${name}`);
+  if (rows.length > NO_ROW) throw new Error('more fields than a byte can count');
   return [
     '// Generated from proto/oci.proto by proto/generate-oci-tables.mjs. Do not edit: run `node proto/generate-oci-tables.mjs`.',
     '// biome-ignore-all format: tables, a row a line',
@@ -141,15 +144,51 @@ function wasmTables(messages) {
     '/** Levels of messages within a document, its own included. */',
     `export const MAX_NESTING: i32 = ${Math.max(...ROOTS.map((name) => nesting(messages, name)))};`,
     '',
-    '/** Two bytes a message: its first row in FIELDS, and how many are its own. */',
+    "/** Eight bytes a message: its first row in FIELDS, how many are its own, two free, multiplier of its keys' hash (u32). */",
     `export const MESSAGES: usize = memory.data<u8>([\n${index.join('\n')}\n]);`,
     '',
-    '/** Six bytes a field: length of its name, number, kind, message, offset of its name in NAMES (two bytes, low first). */',
+    `/** ${SLOTS} bytes a message: by the hash of a key's first ${PREFIX} bytes, the only row in FIELDS that may have it; ${NO_ROW}: none. */`,
+    `export const SLOTS: usize = memory.data<u8>([\n${slots.join('\n')}\n]);`,
+    '',
+    `/** ${NAME_BYTES + 8} bytes a field: name in ${NAME_BYTES} bytes with its closing quote, length of the name, number, kind, message, four free. */`,
     `export const FIELDS: usize = memory.data<u8>([\n${rows.join('\n')}\n]);`,
     '',
-    `export const NAMES: usize = memory.data<u8>([\n${bytes.join('\n')}\n]);`,
-    '',
   ].join('\n');
+}
+
+/**
+ * Slots for keys by their first PREFIX bytes (the closing quote is one of them), none shared. Keys that begin alike, or do not fit
+ * one comparison of 16 bytes with their quote, have no slot: they are found by comparing all.
+ */
+function perfectHash(keys) {
+  const prefixes = keys.map((key) => Buffer.from(`${key}"`).subarray(0, PREFIX).toString());
+  const hashed = prefixes.map((prefix, row) => ({ prefix, row }));
+  const kept = hashed.filter(
+    ({ prefix, row }) => prefix.length === PREFIX && keys[row].length < 16 && prefixes.indexOf(prefix) === row,
+  );
+  for (let multiplier = 0x9e3779b1; multiplier > 0; multiplier -= 2) {
+    const slot = new Array(SLOTS).fill(undefined);
+    const free = kept.every(({ prefix, row }) => {
+      const at = Math.imul(Buffer.from(prefix).readUInt32LE(), multiplier) >>> HASH_SHIFT;
+      if (slot[at] !== undefined) return false;
+      slot[at] = row;
+      return true;
+    });
+    if (free) return { multiplier, slot };
+  }
+  throw new Error(`no perfect hash for ${keys}`);
+}
+
+function nameBytes(key) {
+  const bytes = Buffer.alloc(NAME_BYTES);
+  if (Buffer.byteLength(key) >= NAME_BYTES) throw new Error(`${key}: at most ${NAME_BYTES - 1} bytes`);
+  bytes.write(`${key}"`);
+  return [...bytes].join(', ');
+}
+
+/** Little endian. */
+function bytesOf(value, count) {
+  return Array.from({ length: count }, (_, i) => (value >>> (8 * i)) & 255).join(', ');
 }
 
 function hostNames(messages) {

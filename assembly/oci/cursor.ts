@@ -1,5 +1,6 @@
 /** Where the scan stands in the document, and why it failed. */
 import { EXPECTED_COMMA_OR_BRACE, EXPECTED_COMMA_OR_BRACKET } from './errors';
+import { PADDING } from './limits';
 
 /** What `peek` says at the end; no byte has this value. */
 export const END: i32 = -1;
@@ -18,6 +19,9 @@ const WORD_TRUE: u32 = 0x65757274;
 const WORD_ALSE: u32 = 0x65736c61;
 const WORD_NULL: u32 = 0x6c6c756e;
 
+/** A bit for each byte up to 0x20 that is white space: tab, line feed, carriage return, space. */
+const SPACES: u64 = 0x100002600;
+
 let start: usize = 0;
 export let end: usize = 0;
 /** Address of the next byte. */
@@ -26,12 +30,24 @@ export let at: usize = 0;
 let errorCode: i32 = 0;
 let errorAt: usize = 0;
 
+/**
+ * Begins with the document at `input`. The PADDING bytes behind it become zeros: a zero is no part of any token, so that
+ * what scans byte by byte stops there without comparing addresses, and 16 bytes can be loaded from any of the document's.
+ */
 export function open(input: usize, length: usize): void {
   start = input;
   end = input + length;
+  memory.fill(end, 0, PADDING);
   at = input;
   errorCode = 0;
   errorAt = input;
+}
+
+/** Notes why no document is begun with, and how many of its bytes would have been read. */
+export function refuse(code: i32, offset: usize): void {
+  start = 0;
+  errorCode = code;
+  errorAt = offset;
 }
 
 /** Goes on at `address`. */
@@ -58,12 +74,13 @@ export function failureOffset(): usize {
 
 /** Skips white space; the byte that follows it, or END. */
 export function peek(): i32 {
-  while (at < end) {
-    const byte = <i32>load<u8>(at);
-    if (byte > 0x20 || !(byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)) return byte;
+  let byte = <i32>load<u8>(at);
+  while (byte <= 0x20) {
+    if (((SPACES >> byte) & 1) === 0) return at < end ? byte : END;
     at++;
+    byte = load<u8>(at);
   }
-  return END;
+  return byte;
 }
 
 /** Takes `byte` after white space, or fails with `code`. */
@@ -90,11 +107,11 @@ export function takeTrue(): bool {
 }
 
 export function takeFalse(): bool {
-  return at < end && load<u8>(at) === 0x66 && takeWord(WORD_ALSE, 1);
+  return load<u8>(at) === 0x66 && takeWord(WORD_ALSE, 1);
 }
 
 function takeWord(word: u32, before: usize): bool {
-  if (end - at < 4 + before || load<u32>(at + before) !== word) return false;
+  if (load<u32>(at + before) !== word) return false;
   at += 4 + before;
   return true;
 }

@@ -1,5 +1,5 @@
 /** Scans numbers in place. */
-import { at, end, fail, moveTo } from './cursor';
+import { at, fail, moveTo } from './cursor';
 import { BAD_NUMBER } from './errors';
 
 /** The greatest number of 64 bits without its last digit, and that digit. */
@@ -49,7 +49,7 @@ export function scanNumber(): bool {
 }
 
 function takeByte(byte: u8): bool {
-  if (at >= end || load<u8>(at) !== byte) return false;
+  if (load<u8>(at) !== byte) return false;
   moveTo(at + 1);
   return true;
 }
@@ -57,13 +57,14 @@ function takeByte(byte: u8): bool {
 /** Takes digits; false if there is none. */
 function scanDigits(counts: bool): bool {
   const from = at;
-  while (at < end) {
-    const digit = <u32>load<u8>(at) - 0x30;
+  let p = from;
+  for (; ; p++) {
+    const digit = <u32>load<u8>(p) - 0x30;
     if (digit > 9) break;
     if (counts) addDigit(digit);
-    moveTo(at + 1);
   }
-  return at > from;
+  moveTo(p);
+  return p > from;
 }
 
 function addDigit(digit: u64): void {

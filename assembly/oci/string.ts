@@ -10,6 +10,8 @@ const REPLACEMENT: u32 = 0xfffd;
 
 /** Longest text that is copied without memory.copy, bytes. */
 const SHORT_TEXT: usize = 128;
+/** No text as long as this is copied while it is scanned, bytes: its length takes two bytes. */
+export const MAX_PLAIN: usize = 128;
 
 // The last string scanned: its bytes between the quotes, its length once unescaped.
 let stringStart: usize = 0;
@@ -39,7 +41,6 @@ export function scanString(): bool {
   stringHasNul = false;
   while (true) {
     p = skipPlain(p);
-    if (p >= end) return fail(UNTERMINATED_STRING, at);
     const byte = <i32>load<u8>(p);
     if (byte === QUOTE) break;
     if (byte === BACKSLASH) {
@@ -50,9 +51,7 @@ export function scanString(): bool {
       shorter += raw - utf8Length(code);
       p += raw;
     } else if (byte < 0x20) {
-      return fail(CONTROL_CHARACTER, p);
-    } else if (byte < 0x80) {
-      p++;
+      return p < end ? fail(CONTROL_CHARACTER, p) : fail(UNTERMINATED_STRING, at);
     } else {
       const length = sequenceLength(p);
       if (length === 0) return fail(BAD_UTF8, p);
@@ -99,32 +98,51 @@ export function copyString(to: usize, room: usize): void {
 
 /** Short texts, which most are, by sixteens: memory.copy is a call out of WASM. */
 function copyText(to: usize, length: usize, room: usize): void {
-  if (length > SHORT_TEXT || room < length + 16 || end - stringStart < length + 16) {
+  if (length > SHORT_TEXT || room < length + 16) {
     memory.copy(to, stringStart, length);
     return;
   }
   for (let i: usize = 0; i < length; i += 16) v128.store(to + i, v128.load(stringStart + i));
 }
 
-/** The next byte from `from` that is not plain text: quote, backslash, control character, not ASCII; or near the end. */
+/**
+ * Copies plain text: ASCII without escapes.
+ * Reads and writes up to 16 bytes further than it says: the document has its PADDING, the caller room for MAX_PLAIN + 16.
+ * @returns bytes before the first that is not plain; MAX_PLAIN or more where there is none among as many
+ */
+export function copyPlain(from: usize, to: usize): usize {
+  let length: usize = 0;
+  while (length < MAX_PLAIN) {
+    const bytes = v128.load(from + length);
+    v128.store(to + length, bytes);
+    const found = notPlain(bytes);
+    if (found !== 0) return length + <usize>ctz(found);
+    length += 16;
+  }
+  return length;
+}
+
+/** The next byte from `from` that is not plain: quote, backslash, control character, not ASCII. The end is one: it is zero. */
 function skipPlain(from: usize): usize {
   let p = from;
-  while (end - p >= 16) {
-    const bytes = v128.load(p);
-    const quotes = i8x16.eq(bytes, i8x16.splat(0x22));
-    const backslashes = i8x16.eq(bytes, i8x16.splat(0x5c));
-    // Signed: bytes from 0x80 are negative.
-    const others = i8x16.lt_s(bytes, i8x16.splat(0x20));
-    const found = i8x16.bitmask(v128.or(v128.or(quotes, backslashes), others));
+  while (true) {
+    const found = notPlain(v128.load(p));
     if (found !== 0) return p + <usize>ctz(found);
     p += 16;
   }
-  return p;
+}
+
+/** A bit for each of 16 bytes that ends plain text. */
+function notPlain(bytes: v128): i32 {
+  const quotes = i8x16.eq(bytes, i8x16.splat(0x22));
+  const backslashes = i8x16.eq(bytes, i8x16.splat(0x5c));
+  // Signed: bytes from 0x80 are negative.
+  const others = i8x16.lt_s(bytes, i8x16.splat(0x20));
+  return i8x16.bitmask(v128.or(v128.or(quotes, backslashes), others));
 }
 
 /** Bytes of the escape whose backslash is at `p`: 2, 6, or 12 for a surrogate pair; 0 if it is none. */
 function escapeLength(p: usize): usize {
-  if (end - p < 2) return 0;
   const byte = <i32>load<u8>(p + 1);
   if (byte !== LETTER_U) return simpleEscape(byte) === 0 ? 0 : 2;
   const first = hex4(p + 2);
@@ -152,12 +170,11 @@ function simpleEscape(byte: i32): u32 {
 
 /** The code unit of a `\uXXXX` at `p`, or -1. */
 function escapedUnit(p: usize): i32 {
-  if (end - p < 2 || load<u8>(p) !== BACKSLASH || load<u8>(p + 1) !== LETTER_U) return -1;
+  if (load<u8>(p) !== BACKSLASH || load<u8>(p + 1) !== LETTER_U) return -1;
   return hex4(p + 2);
 }
 
 function hex4(p: usize): i32 {
-  if (end - p < 4) return -1;
   let value: i32 = 0;
   for (let i: usize = 0; i < 4; i++) {
     const byte = <i32>load<u8>(p + i);
@@ -205,7 +222,6 @@ function sequenceLength(p: usize): usize {
   const first = <i32>load<u8>(p);
   if (first < 0xc2 || first > 0xf4) return 0;
   const length: usize = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-  if (end - p < length) return 0;
   // Overlong forms, surrogates and code points above U+10FFFF show in the second byte.
   const second = <i32>load<u8>(p + 1);
   const least = first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;

@@ -21,11 +21,13 @@ import {
   failureOffset,
   isNumberStart,
   LETTER_N,
+  moveTo,
   OPEN_BRACE,
   OPEN_BRACKET,
   open,
   peek,
   QUOTE,
+  refuse,
   take,
   takeFalse,
   takeIf,
@@ -39,6 +41,7 @@ import {
   EXPECTED_BOOL,
   EXPECTED_COLON,
   EXPECTED_END,
+  EXPECTED_KEY,
   EXPECTED_NUMBER,
   EXPECTED_OBJECT,
   EXPECTED_STRING,
@@ -47,12 +50,12 @@ import {
   OUT_OF_RANGE,
   TOO_LARGE,
 } from './errors';
-import { MAX_INPUT } from './limits';
+import { MAX_INPUT, PADDING } from './limits';
 import { isNegative, isWhole, magnitude, overflows, scanNumber } from './number';
 import { skipValue } from './skip';
 import { hasNul, lengthOfString, scanString, takeKey, textAddress } from './string';
-import { FIELDS, MAX_NESTING, MESSAGE_COUNT, MESSAGES, NAMES } from './tables';
-import { closeLength, openOutput, remove, writeByte, writeString, writeVarint, written } from './wire';
+import { FIELDS, MAX_NESTING, MESSAGE_COUNT, MESSAGES, SLOTS } from './tables';
+import { closeLength, openOutput, remove, writeByte, writePlain, writeString, writeVarint, written } from './wire';
 
 // Kinds of fields, as proto/generate-oci-tables.mjs writes them.
 const KIND_STRING: u32 = 1;
@@ -67,15 +70,38 @@ const REPEATED: u32 = 16;
 const PRESENCE: u32 = 32;
 
 const WIRE_BYTES: u32 = 2;
+/** Tags of a map entry's two fields. */
+const TAG_KEY: u32 = 0x0a;
+const TAG_VALUE: u32 = 0x12;
 
-/** Bytes of a row of FIELDS. */
-const FIELD_BYTES: usize = 6;
+// A row of MESSAGES: bytes, and offsets in it.
+const MESSAGE_BYTES: usize = 8;
+const MESSAGE_FIELDS: usize = 1;
+const MESSAGE_MULTIPLIER: usize = 4;
+/** Slots of a message in SLOTS, a byte each; a slot's number is the upper bits of the hash. */
+const MESSAGE_SLOTS: usize = 32;
+const HASH_SHIFT: u32 = 27;
+const NO_ROW: usize = 255;
+
+// A row of FIELDS: bytes, and offsets in it.
+const FIELD_BYTES: usize = 32;
+const FIELD_NAME_LENGTH: usize = 24;
+const FIELD_NUMBER: usize = 25;
+const FIELD_KIND: usize = 26;
+const FIELD_MESSAGE: usize = 27;
+
+/** `""` as two bytes. */
+const EMPTY_TEXT: u32 = 0x2222;
+
 /** No key of the tables is longer (bytes); a longer one is unknown. */
 const MAX_KEY: usize = 32;
-/** A message has 16 fields at most; for each, by its row: where its value starts and ends in the output (two words; 0, 0: not seen). */
+/** A message has 16 fields at most; for each, by its row: where its value starts and ends in the output, two words. */
 const FRAME_FIELDS: usize = 16;
 const FRAME_BYTES: usize = FRAME_FIELDS * 8;
 const MAX_LEVELS: i32 = 8;
+
+/** What `takeField` says where no key and colon are next; no row has this address. */
+const FAILED: usize = 1;
 
 const frames: usize = memory.data(128 * 8); // FRAME_BYTES for each of MAX_LEVELS;
 const key: usize = memory.data(32);
@@ -83,20 +109,19 @@ const key: usize = memory.data(32);
 /**
  * Translates a document.
  * @param root number of the document's message in ./tables
- * @param input address of the document, `length` bytes
+ * @param input address of the document, `length` bytes; the PADDING bytes behind it are overwritten
  * @param output address of `capacity` bytes, apart from the input
  * @returns bytes written, or -1; then `ociError` and `ociErrorOffset` tell why and where
  */
 export function ociTranslate(root: i32, input: usize, length: usize, output: usize, capacity: usize): i32 {
-  open(input, 0);
   const size = (<u64>memory.size()) << 16;
-  const fits = <u64>input + <u64>length <= size && <u64>output + <u64>capacity <= size;
+  const fits = <u64>input + <u64>length + PADDING <= size && <u64>output + <u64>capacity <= size;
   if (root < 0 || root >= MESSAGE_COUNT || !fits || capacity > <usize>i32.MAX_VALUE || MAX_NESTING > MAX_LEVELS) {
-    fail(BAD_CALL, input);
+    refuse(BAD_CALL, 0);
     return -1;
   }
   if (length > <usize>MAX_INPUT) {
-    fail(TOO_LARGE, input + MAX_INPUT);
+    refuse(TOO_LARGE, MAX_INPUT);
     return -1;
   }
   open(input, length);
@@ -126,47 +151,70 @@ export function ociErrorOffset(): u32 {
 /** The object that is next. */
 function writeMessage(type: i32, level: i32): bool {
   const frame = frames + <usize>level * FRAME_BYTES;
-  for (let slot = frame; slot < frame + FRAME_BYTES; slot += 16) v128.store(slot, i32x4.splat(0));
-  const first = FIELDS + <usize>load<u8>(MESSAGES + type * 2) * FIELD_BYTES;
+  const message = MESSAGES + <usize>type * MESSAGE_BYTES;
+  const first = FIELDS + <usize>load<u8>(message) * FIELD_BYTES;
+  /** A bit for each field whose value stands in the output. */
+  let seen: u32 = 0;
   take(OPEN_BRACE, EXPECTED_OBJECT);
   if (takeIf(CLOSE_BRACE)) return true;
   while (true) {
-    if (!takeKey()) return false;
-    const field = fieldOf(type, first);
-    if (!take(COLON, EXPECTED_COLON)) return false;
-    if (
-      !(field === 0
-        ? skipValue(level + 1)
-        : writeMember(field, frame + ((field - first) / FIELD_BYTES) * 8, frame, level))
-    )
-      return false;
+    const field = takeField(type, message);
+    if (field === FAILED) return false;
+    if (field === 0) {
+      if (!skipValue(level + 1)) return false;
+    } else {
+      const index = (field - first) / FIELD_BYTES;
+      const slot = frame + index * 8;
+      if ((seen >> <u32>index) & 1) forget(slot, frame);
+      seen |= (<u32>1) << (<u32>index);
+      const from = written();
+      if (!(peek() === LETTER_N && takeNull()) && !writeValue(field, level)) return false;
+      store<u32>(slot, <u32>from);
+      store<u32>(slot, <u32>written(), 4);
+    }
     const next = takeNext(CLOSE_BRACE);
     if (next <= 0) return next === 0;
   }
 }
 
+/** Takes a key and its colon; the key's row of FIELDS, 0 where the message has none, or FAILED. */
+function takeField(type: i32, message: usize): usize {
+  peek();
+  let field = takePlainKey(type, message);
+  if (field === 0) {
+    if (!takeKey()) return FAILED;
+    field = fieldOf(message);
+  }
+  return take(COLON, EXPECTED_COLON) ? field : FAILED;
+}
+
+/** Takes the key that is next if it is the one of its slot, and written without escapes; its row of FIELDS, else 0. */
+function takePlainKey(type: i32, message: usize): usize {
+  if (load<u8>(at) !== QUOTE) return 0;
+  const hash = (load<u32>(at + 1) * load<u32>(message, MESSAGE_MULTIPLIER)) >> HASH_SHIFT;
+  const row = <usize>load<u8>(SLOTS + <usize>type * MESSAGE_SLOTS + <usize>hash);
+  if (row === NO_ROW) return 0;
+  const field = FIELDS + row * FIELD_BYTES;
+  const length = load<u8>(field, FIELD_NAME_LENGTH);
+  // The name and its closing quote.
+  const wanted = ((<i32>2) << length) - 1;
+  const same = i8x16.bitmask(i8x16.eq(v128.load(at + 1), v128.load(field)));
+  if ((same & wanted) !== wanted) return 0;
+  moveTo(at + length + 2);
+  return field;
+}
+
 /** The row of the last string scanned among a message's fields, or 0. */
-function fieldOf(type: i32, first: usize): usize {
+function fieldOf(message: usize): usize {
   const length = lengthOfString();
   if (length === 0 || length > MAX_KEY) return 0;
   const text = textAddress(key);
-  let row = first;
-  const last = row + <usize>load<u8>(MESSAGES + type * 2, 1) * FIELD_BYTES;
-  for (; row < last; row += FIELD_BYTES) {
-    if (<usize>load<u8>(row) === length && memory.compare(NAMES + load<u16>(row, 4), text, length) === 0) return row;
+  let field = FIELDS + <usize>load<u8>(message) * FIELD_BYTES;
+  const last = field + <usize>load<u8>(message, MESSAGE_FIELDS) * FIELD_BYTES;
+  for (; field < last; field += FIELD_BYTES) {
+    if (<usize>load<u8>(field, FIELD_NAME_LENGTH) === length && memory.compare(field, text, length) === 0) return field;
   }
   return 0;
-}
-
-/** A field's value, in place of an earlier one. */
-function writeMember(field: usize, slot: usize, frame: usize, level: i32): bool {
-  if (load<u32>(slot, 4) !== 0) forget(slot, frame);
-  if (peek() === LETTER_N && takeNull()) return true;
-  const from = written();
-  if (!writeValue(field, level)) return false;
-  store<u32>(slot, <u32>from);
-  store<u32>(slot, <u32>written(), 4);
-  return true;
 }
 
 /**
@@ -178,18 +226,18 @@ function forget(slot: usize, frame: usize): void {
   const until = load<u32>(slot, 4);
   remove(from, until);
   for (let other = frame; other < frame + FRAME_BYTES; other += 8) {
+    // Slots of fields not seen hold what an earlier message left: moving those does no harm.
     if (load<u32>(other) < until) continue;
     store<u32>(other, load<u32>(other) - (until - from));
     store<u32>(other, load<u32>(other, 4) - (until - from), 4);
   }
-  store<u64>(slot, 0);
 }
 
 function writeValue(field: usize, level: i32): bool {
-  const kind = <u32>load<u8>(field, 2);
+  const kind = <u32>load<u8>(field, FIELD_KIND);
   if (kind === KIND_MAP) return writeMap(tagOf(field, KIND_MAP));
   if ((kind & REPEATED) !== 0) return writeList(field, level);
-  if (kind === KIND_STRING) return takeText() && (lengthOfString() === 0 || writeText(tagOf(field, kind)));
+  if (kind === KIND_STRING) return writeSingularText(tagOf(field, kind));
   if (kind === KIND_MESSAGE) return writeNested(field, level);
   if (kind === KIND_BOOL) return writeBool(tagOf(field, kind));
   return writeNumber(field, kind);
@@ -197,7 +245,7 @@ function writeValue(field: usize, level: i32): bool {
 
 function tagOf(field: usize, kind: u32): u32 {
   const wire = kind === KIND_STRING || kind === KIND_MESSAGE || kind === KIND_MAP ? WIRE_BYTES : 0;
-  return ((<u32>load<u8>(field, 1)) << 3) | wire;
+  return ((<u32>load<u8>(field, FIELD_NUMBER)) << 3) | wire;
 }
 
 /** Takes a string that is carried over. */
@@ -208,8 +256,17 @@ function takeText(): bool {
   return hasNul() ? fail(NUL_CHARACTER, from) : true;
 }
 
+/** The string that is next, which proto3 leaves out where it is empty. */
+function writeSingularText(tag: u32): bool {
+  if (load<u16>(at) !== EMPTY_TEXT) return writeText(tag);
+  moveTo(at + 2);
+  return true;
+}
+
+/** The string that is next; white space before it is skipped already. */
 function writeText(tag: u32): bool {
-  return writeVarint(tag) && writeString();
+  if (tag < 0x80 && writePlain(tag, false)) return true;
+  return takeText() && writeVarint(tag) && writeString();
 }
 
 function writeBool(tag: u32): bool {
@@ -243,22 +300,24 @@ function writeNested(field: usize, level: i32): bool {
   if (peek() !== OPEN_BRACE) return fail(EXPECTED_OBJECT, at);
   if (!writeVarint(tagOf(field, KIND_MESSAGE))) return false;
   const mark = written();
-  return writeByte(0) && writeMessage(load<u8>(field, 3), level + 1) && closeLength(mark);
+  return writeByte(0) && writeMessage(load<u8>(field, FIELD_MESSAGE), level + 1) && closeLength(mark);
 }
 
 function writeList(field: usize, level: i32): bool {
   if (!take(OPEN_BRACKET, EXPECTED_ARRAY)) return false;
   if (takeIf(CLOSE_BRACKET)) return true;
-  const kind = <u32>load<u8>(field, 2) & KIND_MASK;
+  const kind = <u32>load<u8>(field, FIELD_KIND) & KIND_MASK;
   const packed = kind === KIND_UINT32;
   let mark: usize = 0;
   if (packed) {
-    if (!writeVarint(((<u32>load<u8>(field, 1)) << 3) | WIRE_BYTES)) return false;
+    if (!writeVarint(((<u32>load<u8>(field, FIELD_NUMBER)) << 3) | WIRE_BYTES)) return false;
     mark = written();
     if (!writeByte(0)) return false;
   }
+  const tag = tagOf(field, kind);
   while (true) {
-    if (!writeElement(field, kind, level)) return false;
+    const isPlain = kind === KIND_STRING && tag < 0x80 && writePlain(tag, true);
+    if (!isPlain && !writeElement(field, kind, level)) return false;
     const next = takeNext(CLOSE_BRACKET);
     if (next < 0) return false;
     if (next === 0) return packed ? closeLength(mark) : true;
@@ -269,7 +328,7 @@ function writeElement(field: usize, kind: u32, level: i32): bool {
   if (peek() === LETTER_N && takeNull()) {
     return kind === KIND_UINT32 ? writeByte(0) : writeVarint(tagOf(field, kind)) && writeByte(0);
   }
-  if (kind === KIND_STRING) return takeText() && writeText(tagOf(field, kind));
+  if (kind === KIND_STRING) return writeText(tagOf(field, kind));
   if (kind === KIND_MESSAGE) return writeNested(field, level);
   return takeWhole(kind) && writeVarint(magnitude());
 }
@@ -288,12 +347,13 @@ function writeMap(tag: u32): bool {
 }
 
 function writeEntry(): bool {
-  peek();
+  if (peek() !== QUOTE) return fail(EXPECTED_KEY, at);
   const from = at;
-  if (!takeKey()) return false;
-  const badKey = hasNul();
-  if (!(writeText(0x0a) && take(COLON, EXPECTED_COLON))) return false;
-  if (badKey) return fail(NUL_CHARACTER, from);
-  if (peek() === LETTER_N && takeNull()) return writeByte(0x12) && writeByte(0);
-  return takeText() && writeText(0x12);
+  if (!writePlain(TAG_KEY, false)) {
+    if (!(scanString() && writeVarint(TAG_KEY) && writeString())) return false;
+    if (!take(COLON, EXPECTED_COLON)) return false;
+    if (hasNul()) return fail(NUL_CHARACTER, from);
+  } else if (!take(COLON, EXPECTED_COLON)) return false;
+  if (peek() === LETTER_N && takeNull()) return writeByte(TAG_VALUE) && writeByte(0);
+  return writeText(TAG_VALUE);
 }

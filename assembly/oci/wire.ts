@@ -1,7 +1,14 @@
 /** Writes protobuf into the output. Every writer returns false, with the failure noted, once the output is full. */
-import { at, fail } from './cursor';
+import { at, fail, moveTo, QUOTE } from './cursor';
 import { OUTPUT_FULL } from './errors';
-import { copyString, lengthOfString } from './string';
+import { copyPlain, copyString, lengthOfString, MAX_PLAIN } from './string';
+
+/** `,"` as two bytes, first lowest. */
+const NEXT_TEXT: u32 = 0x222c;
+/** What a plain text may take: tag and length of a byte each, and `copyPlain` its room. */
+const PLAIN_ROOM: usize = 2 + MAX_PLAIN + 16;
+/** Longest message that is moved without memory.copy, bytes. */
+const SHORT_MESSAGE: usize = 512;
 
 let first: usize = 0;
 let limit: usize = 0;
@@ -42,13 +49,35 @@ export function writeString(): bool {
   return true;
 }
 
+/**
+ * Takes the string that is next and writes it as a field; of a list, also those that follow with only a comma between.
+ * @param tag of one byte
+ * @returns false, with nothing taken, where the string is not plain, as long as MAX_PLAIN, or the output is nearly full
+ */
+export function writePlain(tag: u32, isList: bool): bool {
+  const from = to;
+  let p = at;
+  if (load<u8>(p) !== QUOTE) return false;
+  while (limit - to >= PLAIN_ROOM) {
+    const length = copyPlain(p + 1, to + 2);
+    if (length >= MAX_PLAIN || load<u8>(p + 1 + length) !== QUOTE) break;
+    store<u16>(to, tag | ((<u32>length) << 8));
+    to += 2 + length;
+    p += 2 + length;
+    moveTo(p);
+    if (!isList || load<u16>(p) !== NEXT_TEXT) break;
+    p++;
+  }
+  return to !== from;
+}
+
 /** Puts the length of all that was written since `mark` there; the byte at `mark` was kept free for it. */
 export function closeLength(mark: usize): bool {
   const body = first + mark + 1;
   const length = to - body;
   const more = varintLength(length) - 1;
   if (limit - to < more) return full();
-  if (more > 0) memory.copy(body + more, body, length);
+  if (more > 0) moveUp(body, length, more);
   to = body - 1;
   putVarint(length);
   to += length;
@@ -59,6 +88,17 @@ export function closeLength(mark: usize): bool {
 export function remove(from: usize, until: usize): void {
   memory.copy(first + from, first + until, to - (first + until));
   to -= until - from;
+}
+
+/** Moves a message `by` a few bytes, the last sixteen first. */
+function moveUp(from: usize, length: usize, by: usize): void {
+  if (length > SHORT_MESSAGE) {
+    memory.copy(from + by, from, length);
+    return;
+  }
+  let p = from + length;
+  for (; p - from >= 16; p -= 16) v128.store(p - 16 + by, v128.load(p - 16));
+  for (; p > from; p--) store<u8>(p - 1 + by, load<u8>(p - 1));
 }
 
 function full(): bool {
