@@ -1,6 +1,7 @@
 /** All of the shim that is loaded after its address is printed. */
 import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { onTrap } from '../core/trap.ts';
 import { reasonOf } from '../error.ts';
 import { native } from '../native.ts';
 import type { Any } from '../proto/messages/google.ts';
@@ -52,6 +53,7 @@ export interface ServeOptions {
 export function serve(options: ServeOptions): void {
   const { identity, line, bundle, lib } = options;
   const log = new FifoLog(join(bundle, 'log'), line.debug, { sandbox: identity.id, namespace: identity.namespace });
+  onTrap((error) => log.error('the JavaScript twins take over; report this', { error: error.message }));
   const events = new Publisher({
     namespace: identity.namespace,
     connect: eventConnection(options.ttrpcAddress || process.env.TTRPC_ADDRESS || ''),

@@ -17,6 +17,7 @@ import {
   WINDOW_BASE,
   WINDOW_BYTES,
 } from '../../assembly/layout.ts';
+import { Traps } from './trap.ts';
 import { wasmBytes } from './wasm-bytes.ts';
 
 /** What the module exports; assembly/ documents each. Addresses are offsets into `memory`. */
@@ -41,7 +42,9 @@ export interface CoreExports {
 }
 
 export interface Core {
+  /** Whoever calls them catches what they throw and gives it to `traps`. */
   readonly exports: CoreExports;
+  readonly traps: Traps;
   /** All of memory, so that the module's addresses are indexes. */
   readonly memory: Uint8Array;
   /** Scan records, RECORD_WORDS u32 each. */
@@ -95,6 +98,7 @@ export function instantiate(bytes: Uint8Array): Core {
   const buffer = exports.memory.buffer;
   return {
     exports,
+    traps: new Traps(),
     memory: new Uint8Array(buffer),
     records: new Uint32Array(buffer, RECORDS_BASE, MAX_RECORDS * RECORD_WORDS),
     state: new Uint32Array(buffer, STATE_BASE, STATE_WORDS),

@@ -1,5 +1,6 @@
 /** OCI JSON documents to the agent's protobuf: by the WASM core, by its JavaScript twin where WebAssembly cannot be had. */
-import { core } from '../core/core.ts';
+import { type Core, core } from '../core/core.ts';
+import { Traps } from '../core/trap.ts';
 import { KataError } from '../error.ts';
 import { type Document, Fault } from './fault.ts';
 import { translateInJs } from './translate-js.ts';
@@ -12,7 +13,7 @@ import { type OciExports, translateInWasm } from './translate-wasm.ts';
  * @throws KataError `invalid_argument` with line, column and key where it is no OCI spec
  */
 export function translateSpec(json: Uint8Array): Uint8Array {
-  return translate(loaded(), 'Spec', json);
+  return translated('Spec', json);
 }
 
 /**
@@ -21,7 +22,7 @@ export function translateSpec(json: Uint8Array): Uint8Array {
  * @throws KataError `invalid_argument`
  */
 export function translateProcess(json: Uint8Array): Uint8Array {
-  return translate(loaded(), 'Process', json);
+  return translated('Process', json);
 }
 
 /**
@@ -30,20 +31,29 @@ export function translateProcess(json: Uint8Array): Uint8Array {
  * @throws KataError `invalid_argument`
  */
 export function translateResources(json: Uint8Array): Uint8Array {
-  return translate(loaded(), 'LinuxResources', json);
+  return translated('LinuxResources', json);
 }
 
 /**
- * Translates a document with a given instance.
+ * Translates a document with a given instance; in JavaScript once that has trapped.
  * @param wasm null: in JavaScript
+ * @param traps the instance's
  * @throws KataError `invalid_argument` where it is no such document
  */
-export function translate(wasm: OciExports | null, document: Document, json: Uint8Array): Uint8Array {
-  if (!wasm) return translateInJs(document, json);
+export function translate(
+  wasm: OciExports | null,
+  document: Document,
+  json: Uint8Array,
+  traps: Traps = new Traps(),
+): Uint8Array {
+  if (!wasm || traps.first) return translateInJs(document, json);
   try {
     return translateInWasm(wasm, document, json);
   } catch (thrown) {
-    if (!(thrown instanceof Fault)) throw thrown;
+    if (!(thrown instanceof Fault)) {
+      traps.note('ociTranslate', thrown);
+      return translateInJs(document, json);
+    }
     // The twin finds the same fault, and knows the keys around it.
     translateInJs(document, json);
     throw new KataError(
@@ -53,16 +63,16 @@ export function translate(wasm: OciExports | null, document: Document, json: Uin
   }
 }
 
-/** Undefined until the first translation. */
-let instance: OciExports | null | undefined;
+/** Null where WebAssembly cannot be had; undefined until the first translation. */
+let instance: Core | null | undefined;
 
-function loaded(): OciExports | null {
+function translated(document: Document, json: Uint8Array): Uint8Array {
   if (instance === undefined) {
     try {
-      instance = core().exports;
+      instance = core();
     } catch {
       instance = null;
     }
   }
-  return instance;
+  return translate(instance?.exports ?? null, document, json, instance?.traps);
 }

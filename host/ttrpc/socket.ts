@@ -11,7 +11,7 @@ import net from 'node:net';
 export interface Reads {
   /** Where the next read goes; never empty. */
   buffer(): Uint8Array;
-  /** So many bytes have been read into the last buffer. */
+  /** So many bytes have been read into the last buffer. What it throws closes the socket. */
   received(length: number): void;
 }
 
@@ -64,8 +64,9 @@ export function acceptConnections(server: net.Server, each: (accepted: Accepted)
 /** Connects to a unix socket. The result is still connecting. */
 export function connectTo(path: string, reads: Reads): net.Socket {
   // @types/node knows a fixed buffer only.
-  const options = { path, onread: onRead(reads) } as unknown as net.SocketConstructorOpts & net.IpcNetConnectOpts;
-  return net.connect(options).resume();
+  const onread = onRead(reads, (error) => socket.destroy(error));
+  const socket = net.connect({ path, onread } as unknown as net.SocketConstructorOpts & net.IpcNetConnectOpts);
+  return socket.resume();
 }
 
 /**
@@ -102,23 +103,32 @@ export function copyInto(socket: net.Socket, reads: Reads): void {
       const part = chunk.subarray(at, at + room.length);
       room.set(part);
       at += part.length;
-      reads.received(part.length);
+      if (!delivered(reads, part.length, (error) => socket.destroy(error))) return;
     }
   });
 }
 
 function wrap(handle: Handle, reads: Reads): net.Socket {
-  const options = { handle, onread: onRead(reads) } as unknown as net.SocketConstructorOpts;
+  const onread = onRead(reads, (error) => socket.destroy(error));
+  const socket = new net.Socket({ handle, onread } as unknown as net.SocketConstructorOpts);
   // Without resume() neither 'end' nor 'close' would come.
-  return new net.Socket(options).resume();
+  return socket.resume();
 }
 
-function onRead(reads: Reads): OnRead {
+function onRead(reads: Reads, onError: (error: Error) => void): OnRead {
   return {
     buffer: () => reads.buffer(),
-    callback: (length) => {
-      reads.received(length);
-      return true;
-    },
+    callback: (length) => delivered(reads, length, onError),
   };
+}
+
+/** Nothing that a peer sends may end the process, whatever it brings to light: such an error ends its connection. */
+function delivered(reads: Reads, length: number, onError: (error: Error) => void): boolean {
+  try {
+    reads.received(length);
+    return true;
+  } catch (thrown) {
+    onError(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    return false;
+  }
 }
