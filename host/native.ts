@@ -62,6 +62,8 @@ export interface Native {
   listenUnix(path: string, backlog: number): number;
   /** Keeps descriptors from 3 on from children that are not handed them. */
   closeOnExec(): void;
+  /** Makes a pipe hold `bytes` or a little more. @returns how many it holds */
+  setPipeSize(fd: number, bytes: number): number;
   peerCredentials(fd: number): PeerCredentials;
   /**
    * Runs `callback` in the network namespace at `path`: sockets and processes it makes are born there. It must return at

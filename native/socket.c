@@ -41,6 +41,22 @@ napi_value listen_unix(napi_env env, napi_callback_info info)
 	return result;
 }
 
+/* setPipeSize(fd, bytes): how many bytes the pipe holds from now on, at least as many as asked for. */
+napi_value set_pipe_size(napi_env env, napi_callback_info info)
+{
+	napi_value argv[2], result;
+	int64_t fd, bytes;
+
+	read_arguments(env, info, 2, argv);
+	if (!read_int(env, argv[0], "fd", 0, INT32_MAX, &fd) || !read_int(env, argv[1], "bytes", 1, INT32_MAX, &bytes))
+		return NULL;
+	int size = fcntl((int)fd, F_SETPIPE_SZ, (int)bytes);
+	if (size < 0)
+		return throw_errno(env, errno, "fcntl", "F_SETPIPE_SZ");
+	napi_create_int32(env, size, &result);
+	return result;
+}
+
 /*
  * closeOnExec(): no descriptor from 3 on passes to a child unless it is handed over. Node opens its own so, but what
  * this process was started with may be inherited from anywhere.

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -10,6 +11,7 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -88,6 +90,20 @@ addon('a listener is private, and connects to who is told', async ({ directory }
   assert.is(thrownBy(() => native().listenUnix(path, 1)).code, 'EADDRINUSE');
   assert.is(thrownBy(() => native().listenUnix('relative', 1)).code, 'EINVAL');
   assert.is(thrownBy(() => native().peerCredentials(2 ** 30)).code, 'EBADF');
+});
+
+addon('a pipe holds as much as it is told to', ({ directory }) => {
+  const path = join(directory, 'fifo');
+  execFileSync('mkfifo', [path]);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  const wanted = 256 * 1024;
+  assert.is(native().setPipeSize(writer, wanted), wanted);
+  assert.is(writeSync(writer, Buffer.alloc(wanted)), wanted);
+  assert.is(thrownBy(() => writeSync(writer, Buffer.alloc(1))).code, 'EAGAIN');
+  closeSync(writer);
+  closeSync(reader);
+  assert.is(thrownBy(() => native().setPipeSize(2 ** 30, wanted)).code, 'EBADF');
 });
 
 addon('a server of Node can be asked who called', async ({ directory }) => {
