@@ -35,12 +35,16 @@ const { hotplugTimeoutMs } = options;
 let fitProcessors = () => {};
 let toLoad = modules;
 const forwards = new Forwards(sys, loop);
+const system = systemHandlers(sys, loop, () => fitProcessors());
+const { GetGuestDetails } = system;
 const agent = [
-  systemHandlers(sys, loop, () => fitProcessors()),
+  // The clock, the memory and the processors of a machine that is somebody else's are not for us to change.
+  init ? system : { ...(GetGuestDetails ? { GetGuestDetails } : {}) },
   networkHandlers(sys, loop, hotplugTimeoutMs),
   forwards.streams(
     containerServices(sys, loop, {
       hotplugTimeoutMs,
+      leaveOutLimits: !init,
       onProcessorsOnline: (changed) => {
         fitProcessors = changed;
       },

@@ -26,6 +26,8 @@ export interface ContainerOptions {
   readonly programDirs: readonly string[];
   /** How long a hot-plugged device may take to appear, ms. */
   readonly hotplugTimeoutMs: number;
+  /** Whether limits of controllers that this machine has not are left out: it was not booted for containers. Absent: refused. */
+  readonly leaveOutLimits?: boolean;
   /** Called once the answer to DestroySandbox is on its way; undefined: the machine is powered off. */
   readonly afterDestroy?: () => void;
   /** Has `changed` called each time processors have gone online. */

@@ -16,12 +16,29 @@ const UNIFIED_FILE = /^(?!cgroup\.)[a-z0-9_]+\.[A-Za-z0-9_.]+$/;
  * The resources with processors and memory nodes of this guest.
  * @throws AgentError invalid_argument for what is no list
  */
-export function fitResources(guest: Guest, resources: LinuxResources): LinuxResources {
+export function fitResources(guest: Guest, wanted: LinuxResources): LinuxResources {
+  const resources = guest.options.leaveOutLimits ? possible(guest, wanted) : wanted;
   const { CPU: cpu } = resources;
   if (!cpu || (cpu.Cpus === '' && cpu.Mems === '')) return resources;
   return {
     ...resources,
     CPU: { ...cpu, Cpus: guestCpus(guest, cpu.Cpus), Mems: fitMems(cpu.Mems, online(guest, 'mems')) },
+  };
+}
+
+/** The resources without those of controllers that this machine has not. */
+function possible({ sys, options }: Guest, resources: LinuxResources): LinuxResources {
+  const controllers = (readTextIfAny(sys, `${options.cgroupRoot}/cgroup.controllers`) ?? '').trim().split(/\s+/);
+  const has = (name: string): boolean => controllers.includes(name);
+  const { CPU: cpu } = resources;
+  const nothing = { Shares: 0, Quota: 0, Period: 0, RealtimeRuntime: 0, RealtimePeriod: 0, Burst: 0, Idle: undefined };
+  return {
+    ...resources,
+    CPU: cpu && { ...cpu, ...(has('cpu') ? {} : nothing), ...(has('cpuset') ? {} : { Cpus: '', Mems: '' }) },
+    Memory: has('memory') ? resources.Memory : undefined,
+    Pids: has('pids') ? resources.Pids : undefined,
+    BlockIO: has('io') ? resources.BlockIO : undefined,
+    HugepageLimits: has('hugetlb') ? resources.HugepageLimits : [],
   };
 }
 

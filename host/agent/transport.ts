@@ -1,4 +1,4 @@
-/** How the host reaches the guest agent. One implementation per file: virtio-serial, vsock, hybrid-vsock. */
+/** How the host reaches the guest agent. One implementation per file: virtio-serial, vsock, hybrid-vsock, remote. */
 import type { Socket } from 'node:net';
 
 /** Longest path of a unix socket, bytes: sockaddr_un.sun_path less the terminating zero. */
@@ -12,7 +12,7 @@ export interface DeviceArguments {
 }
 
 export interface AgentTransport {
-  readonly kind: 'virtio-serial' | 'vsock' | 'hybrid-vsock';
+  readonly kind: 'virtio-serial' | 'vsock' | 'hybrid-vsock' | 'remote';
   /** As users of Kata know it, e.g. `vsock://5:1024`. */
   readonly address: string;
   /**

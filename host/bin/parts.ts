@@ -1,8 +1,10 @@
 /** The real parts of a sandbox: QEMU, the channel to its guest, the share. */
 import { chooseTransport } from '../agent/choose.ts';
+import { RemoteTransport } from '../agent/remote.ts';
 import type { Configuration } from '../config/configuration.ts';
 import { chooseAccelerator } from '../hypervisor/qemu/accelerator.ts';
 import { Qemu } from '../hypervisor/qemu/qemu.ts';
+import { Remote } from '../hypervisor/remote/remote.ts';
 import { createNetwork } from '../network/create.ts';
 import { PortForwarder } from '../network/forward.ts';
 import { podNamespace } from '../network/namespace.ts';
@@ -26,10 +28,12 @@ export function realParts(configuration: Configuration): Parts {
     sharedFs: configuration.sharedFs,
     hostNamespace: hostNamespace(),
     guestEmptyDir: configuration.emptyDirInGuest,
+    noDisks: configuration.remote !== undefined,
   };
   return {
-    hypervisor: (config) => new Qemu(config),
-    transport: ({ directory }, log) => {
+    hypervisor: (config, log) => (config.remote ? new Remote(config, config.remote, log) : new Qemu(config)),
+    transport: ({ directory }, log, hypervisor) => {
+      if (hypervisor instanceof Remote) return new RemoteTransport(() => hypervisor.agentSocket);
       const guest = configuration.ownGuest ? 'own' : 'kata';
       const { transport, reason } = chooseTransport({ guest, configured: configuration.agentTransport, directory });
       log.info('agent transport', { reason });
@@ -44,6 +48,8 @@ export function realParts(configuration: Configuration): Parts {
     network: (namespace, hypervisor, log) => createNetwork(configuration.networkModel, { namespace, hypervisor, log }),
     forwarder: (options) => new PortForwarder(options),
     cgroup: async ({ identity, spec, config }, log) => {
+      // A pod's limits are for its machine, which is elsewhere.
+      if (config.remote) return undefined;
       const { accelerator } = await chooseAccelerator(config.qemuPath, config.kernel);
       return chooseHostCgroup({
         cgroupsPath: spec.cgroupsPath,

@@ -6,8 +6,9 @@
 import { KataError } from '../error.ts';
 import type { Configuration } from './configuration.ts';
 import { MAX_TIMEOUT_S } from './configuration.ts';
+import { MAX_GPUS } from './remote.ts';
 import { MIN_MEMORY_MIB } from './sizes.ts';
-import { show } from './values.ts';
+import { QEMU, REMOTE, show } from './values.ts';
 
 /** Before every annotation of this kind. */
 export const CONFIG_PREFIX = 'io.katacontainers.config.';
@@ -15,6 +16,9 @@ const HYPERVISOR = 'hypervisor.';
 /** Most annotations of this kind a pod may have, and the longest name, characters. */
 export const MAX_ANNOTATIONS = 64;
 export const MAX_NAME_LENGTH = 128;
+/** Longest name of a machine type, an image or a GPU, and longest initdata (base64), characters. */
+export const MAX_WORD_LENGTH = 1024;
+export const MAX_INITDATA_LENGTH = 1024 * 1024;
 
 type Mutable = { -readonly [K in keyof Configuration]: Configuration[K] };
 type Apply = (configuration: Mutable, text: string, name: string) => void;
@@ -40,6 +44,30 @@ const HYPERVISOR_ANNOTATIONS: Readonly<Record<string, Apply>> = {
     configuration.memoryMib = numberOf(name, text, /^[0-9]{1,8}$/, MIN_MEMORY_MIB, maxMemoryMib, 'MiB');
   },
 };
+
+/** What only a remote hypervisor is told: the peer judges the values. */
+const REMOTE_ANNOTATIONS: Readonly<Record<string, Apply>> = {
+  machine_type: (configuration, text, name) => {
+    configuration.machineType = textOf(name, text, MAX_WORD_LENGTH);
+  },
+  image: (configuration, text, name) => {
+    configuration.image = textOf(name, text, MAX_WORD_LENGTH) || undefined;
+  },
+  default_gpus: (configuration, text, name) => {
+    const gpus = numberOf(name, text, /^[0-9]{1,3}$/, 0, MAX_GPUS, 'GPUs');
+    if (configuration.remote) configuration.remote = { ...configuration.remote, gpus };
+  },
+  default_gpu_model: (configuration, text, name) => {
+    const gpuModel = textOf(name, text, MAX_WORD_LENGTH);
+    if (configuration.remote) configuration.remote = { ...configuration.remote, gpuModel };
+  },
+  cc_init_data: (configuration, text, name) => {
+    const initdata = textOf(name, text, MAX_INITDATA_LENGTH);
+    if (configuration.remote) configuration.remote = { ...configuration.remote, initdata };
+  },
+};
+/** As Kata's shipped file spells it, where expressions need not match the whole name. */
+const SHORT_NAMES: Readonly<Record<string, string>> = { default_gpu_model: 'gpu_model' };
 
 /** What every pod may ask for: it only ever tightens what the configuration says. */
 const RUNTIME_ANNOTATIONS: Readonly<Record<string, Apply>> = {
@@ -86,7 +114,7 @@ export function annotate(configuration: Configuration, annotations: Readonly<Rec
   const ignored: string[] = [];
   for (const name of names.sort()) {
     if (name.length > MAX_NAME_LENGTH) throw invalid(`annotation ${show(name)}`, 'its name is too long');
-    const apply = find(name.slice(CONFIG_PREFIX.length), name, configuration.enableAnnotations);
+    const apply = find(name.slice(CONFIG_PREFIX.length), name, configuration);
     if (apply) apply(result, annotations[name] ?? '', name);
     else ignored.push(name);
   }
@@ -100,22 +128,32 @@ export function annotate(configuration: Configuration, annotations: Readonly<Rec
 }
 
 /** @returns undefined for one that is ignored */
-function find(rest: string, name: string, enabled: readonly string[]): Apply | undefined {
+function find(rest: string, name: string, { enableAnnotations, remote }: Configuration): Apply | undefined {
   if (!rest.startsWith(HYPERVISOR)) {
     if (Object.hasOwn(RUNTIME_ANNOTATIONS, rest)) return RUNTIME_ANNOTATIONS[rest];
     if (RELIED_ON.includes(rest)) throw unimplemented(name);
     return undefined;
   }
   const key = rest.slice(HYPERVISOR.length);
+  const names = remote && SHORT_NAMES[key] ? [key, SHORT_NAMES[key]] : [key];
   // Kata only searches: its "image" enables image_hash as well. Ours has to match from end to end.
-  if (!enabled.some((expression) => new RegExp(`^(?:${expression})$`, 'u').test(key))) {
+  const enabled = enableAnnotations.map((expression) => new RegExp(`^(?:${expression})$`, 'u'));
+  if (!enabled.some((expression) => names.some((known) => expression.test(known)))) {
     throw new KataError(
       'permission_denied',
-      `annotation ${show(name)} is not enabled; the node's administrator can add ${show(key)} to hypervisor.qemu.enable_annotations in configuration.toml`,
+      `annotation ${show(name)} is not enabled; the node's administrator can add ${show(key)} to ${remote ? REMOTE : QEMU}.enable_annotations in configuration.toml`,
     );
   }
-  if (!Object.hasOwn(HYPERVISOR_ANNOTATIONS, key)) throw unimplemented(name);
-  return HYPERVISOR_ANNOTATIONS[key];
+  const known = remote ? { ...HYPERVISOR_ANNOTATIONS, ...REMOTE_ANNOTATIONS } : HYPERVISOR_ANNOTATIONS;
+  if (!Object.hasOwn(known, key)) throw unimplemented(name);
+  return known[key];
+}
+
+function textOf(name: string, text: string, longest: number): string {
+  if (text.length > longest) {
+    throw invalid(`annotation ${name}`, `has ${text.length} characters; at most ${longest} are taken`);
+  }
+  return text;
 }
 
 function numberOf(name: string, text: string, syntax: RegExp, least: number, most: number, unit: string): number {

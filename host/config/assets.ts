@@ -2,13 +2,14 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { KataError } from '../error.ts';
-import { QEMU, type Values } from './values.ts';
+import { QEMU, REMOTE, type Values } from './values.ts';
 
 const ROOTFS_TYPES = ['ext4', 'xfs', 'erofs'] as const;
 
 export interface Assets {
+  /** Empty with a remote hypervisor. */
   readonly kernel: string;
-  /** Exactly one of the two is set. */
+  /** Exactly one of the two is set; with a remote hypervisor at most `image`, which is a name its peer knows. */
   readonly initrd: string | undefined;
   readonly image: string | undefined;
   /** File system of the image's first partition. */
@@ -41,6 +42,13 @@ export function assetsOf(values: Values, guest: string, kernelName: string): Ass
     rootfsType: values.choice(QEMU, 'rootfs_type', ROOTFS_TYPES, 'ext4'),
     ownGuest: standard || (initrd !== '' && isOwn(initrd)),
   };
+}
+
+/** A peer has its own: `image` is a name it knows, no file of this host. `edge.agent` tells whose agent its machines run. */
+export function remoteAssetsOf(values: Values): Assets {
+  const image = values.string(REMOTE, 'image', '') || undefined;
+  const ownGuest = values.choice('edge', 'agent', ['kata', 'own'] as const, 'kata') === 'own';
+  return { kernel: '', initrd: undefined, image, rootfsType: 'ext4', ownGuest };
 }
 
 /** Our builds lie beside a manifest that names their channel. */

@@ -1,12 +1,13 @@
 /** configuration.toml as the program uses it: typed, checked, with defaults for all that is not set. */
-import { KataError } from '../error.ts';
-import { type Assets, assetsOf } from './assets.ts';
+import { type Assets, assetsOf, remoteAssetsOf } from './assets.ts';
 import { type Merged, readMerged, type Table } from './files.ts';
+import { hypervisorTable } from './hypervisor-table.ts';
 import type { Machine } from './machine.ts';
 import { type Networking, networkingOf } from './networking.ts';
+import { type RemoteSettings, remoteSettings } from './remote.ts';
 import { type Sharing, sharingOf } from './sharing.ts';
-import { type Sizes, sizesOf } from './sizes.ts';
-import { QEMU, show, Values } from './values.ts';
+import { MAX_MEMORY_MIB, MAX_VCPUS, type Sizes, sizesOf } from './sizes.ts';
+import { QEMU, REMOTE, show, Values } from './values.ts';
 
 export { type Machine, thisMachine } from './machine.ts';
 export { MAX_VCPUS, MIN_MEMORY_MIB } from './sizes.ts';
@@ -23,8 +24,10 @@ const DEFAULT_SECCOMP_SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=d
 export interface Configuration extends Assets, Sizes, Sharing, Networking {
   /** Resolved path; undefined: no file, all defaults. */
   readonly file: string | undefined;
-  /** The machine whose limits hold. */
+  /** The machine whose limits hold: with a remote hypervisor not this one. */
   readonly machine: Machine;
+  /** undefined: the hypervisor is QEMU. */
+  readonly remote: RemoteSettings | undefined;
   readonly qemuPath: string;
   readonly machineType: string;
   readonly machineAccelerators: string;
@@ -60,29 +63,34 @@ export async function loadConfiguration(file: string | undefined, machine: Machi
     const { parse } = await import('smol-toml');
     merged = readMerged(file, (text) => parse(text) as Table);
   }
-  return configure(new Values(merged), file, machine);
+  const values = new Values(merged, hypervisorTable(merged, file));
+  return configure(values, file, values.hypervisor === REMOTE ? unlimited(machine) : machine);
 }
 
 function configure(values: Values, file: string | undefined, machine: Machine): Configuration {
-  checkHypervisor(values, file);
+  const { hypervisor } = values;
   const arm = machine.arch === 'arm64';
+  const remote = hypervisor === REMOTE ? remoteSettings(values) : undefined;
+  const dialMs = seconds(values, 'agent.kata', 'dial_timeout', DEFAULT_DIAL_TIMEOUT_S);
   return {
     file,
     machine,
+    remote,
     qemuPath: values.path(QEMU, 'path', `/usr/bin/qemu-system-${arm ? 'aarch64' : 'x86_64'}`),
-    machineType: values.string(QEMU, 'machine_type', '') || (arm ? 'virt' : 'q35'),
+    machineType: values.string(hypervisor, 'machine_type', '') || (remote ? '' : arm ? 'virt' : 'q35'),
     machineAccelerators: values.string(QEMU, 'machine_accelerators', ''),
     cpuFeatures: values.string(QEMU, 'cpu_features', ''),
-    ...assetsOf(values, machine.guest, arm ? 'Image' : 'vmlinux'),
+    ...(remote ? remoteAssetsOf(values) : assetsOf(values, machine.guest, arm ? 'Image' : 'vmlinux')),
     kernelParams: values.string(QEMU, 'kernel_params', ''),
     seccompSandbox: seccomp(values),
     ...sizesOf(values, machine),
     ...sharingOf(values),
     ...networkingOf(values),
-    debug: values.boolean(QEMU, 'enable_debug', false) || values.boolean('runtime', 'enable_debug', false),
-    guestHookPath: values.string(QEMU, 'guest_hook_path', ''),
-    kernelModules: values.strings('agent.kata', 'kernel_modules'),
-    bootTimeoutMs: seconds(values, 'agent.kata', 'dial_timeout', DEFAULT_DIAL_TIMEOUT_S),
+    debug: values.boolean(hypervisor, 'enable_debug', false) || values.boolean('runtime', 'enable_debug', false),
+    guestHookPath: values.string(hypervisor, 'guest_hook_path', ''),
+    // Kata's too sends a remote machine none.
+    kernelModules: remote ? [] : values.strings('agent.kata', 'kernel_modules'),
+    bootTimeoutMs: (remote?.timeoutMs ?? 0) + dialMs,
     createContainerTimeoutMs: createTimeout(values),
     disableGuestSeccomp: values.boolean('runtime', 'disable_guest_seccomp', true),
     sandboxCgroupOnly: values.boolean('runtime', 'sandbox_cgroup_only', true),
@@ -92,15 +100,9 @@ function configure(values: Values, file: string | undefined, machine: Machine): 
   };
 }
 
-/** A file for another hypervisor is a mistake, not a wish for QEMU with its defaults. */
-function checkHypervisor(values: Values, file: string | undefined): void {
-  const others = values.tables().filter((table) => /^hypervisor\.[^.]+$/.test(table) && table !== QEMU);
-  if (others.length > 0 && !values.tables().includes(QEMU)) {
-    throw new KataError(
-      'invalid_argument',
-      `configuration ${file}: [${others[0]}] is not supported; the hypervisor is [${QEMU}]`,
-    );
-  }
+/** The sizes of a peer's machines are the peer's business. */
+function unlimited(machine: Machine): Machine {
+  return { ...machine, cpus: MAX_VCPUS, memoryMib: MAX_MEMORY_MIB };
 }
 
 function seccomp(values: Values): string {
@@ -109,11 +111,12 @@ function seccomp(values: Values): string {
 }
 
 function expressions(values: Values): readonly string[] {
-  const list = values.strings(QEMU, 'enable_annotations');
+  const { hypervisor } = values;
+  const list = values.strings(hypervisor, 'enable_annotations');
   for (const expression of list) {
     const usable = expression.length <= MAX_EXPRESSION_LENGTH && isExpression(expression);
     if (!usable)
-      throw values.invalid(QEMU, 'enable_annotations', `has ${show(expression)}, which is no regular expression`);
+      throw values.invalid(hypervisor, 'enable_annotations', `has ${show(expression)}, which is no regular expression`);
   }
   return list;
 }

@@ -36,6 +36,25 @@ export const KEYS: Readonly<Record<string, Readonly<Record<string, ValueType>>>>
     enable_debug: 'boolean',
     guest_hook_path: 'string',
   },
+  'hypervisor.remote': {
+    remote_hypervisor_socket: 'string',
+    remote_hypervisor_timeout: 'unsigned',
+    /** Told to the peer, which knows what they mean. */
+    machine_type: 'string',
+    image: 'string',
+    default_gpus: 'unsigned',
+    default_gpu_model: 'string',
+    default_vcpus: 'number',
+    default_maxvcpus: 'unsigned',
+    default_memory: 'unsigned',
+    default_maxmemory: 'unsigned',
+    overhead_vcpus: 'number',
+    overhead_memory: 'unsigned',
+    shared_fs: 'string',
+    enable_annotations: 'strings',
+    enable_debug: 'boolean',
+    guest_hook_path: 'string',
+  },
   'agent.kata': {
     kernel_modules: 'strings',
     dial_timeout: 'unsigned',
@@ -44,8 +63,10 @@ export const KEYS: Readonly<Record<string, Readonly<Record<string, ValueType>>>>
   /** Ours; Kata has no such table. */
   edge: {
     agent_transport: 'string',
+    agent: 'string',
   },
   runtime: {
+    hypervisor_name: 'string',
     enable_debug: 'boolean',
     disable_guest_seccomp: 'boolean',
     create_container_timeout: 'unsigned',

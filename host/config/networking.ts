@@ -1,5 +1,5 @@
 /** How a guest is joined to its pod's network. */
-import { show, type Values } from './values.ts';
+import { REMOTE, show, type Values } from './values.ts';
 
 export const NETWORK_MODELS = ['tcfilter', 'macvtap', 'none'] as const;
 export type NetworkModel = (typeof NETWORK_MODELS)[number];
@@ -12,6 +12,7 @@ export interface Networking {
 
 /** @throws KataError `invalid_argument` naming file, key and the choices */
 export function networkingOf(values: Values): Networking {
+  if (values.hypervisor === REMOTE) return remoteNetworking(values);
   const networkModel = values.choice('runtime', 'internetworking_model', NETWORK_MODELS, 'tcfilter');
   const disableNewNetns = values.boolean('runtime', 'disable_new_netns', false);
   if (disableNewNetns && networkModel !== 'none') {
@@ -22,4 +23,11 @@ export function networkingOf(values: Values): Networking {
     );
   }
   return { networkModel, disableNewNetns };
+}
+
+/** The peer joins its machine to the pod's namespace; one that only the shim could see would be of no use to it. */
+function remoteNetworking(values: Values): Networking {
+  const networkModel = values.choice('runtime', 'internetworking_model', ['none'] as const, 'none');
+  if (values.boolean('runtime', 'disable_new_netns', true)) return { networkModel, disableNewNetns: true };
+  throw values.invalid('runtime', 'disable_new_netns', `is false; with [${REMOTE}] it must be true, or left out`);
 }

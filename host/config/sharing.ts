@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { KataError, reasonOf } from '../error.ts';
-import { QEMU, show, type Values } from './values.ts';
+import { QEMU, REMOTE, show, type Values } from './values.ts';
 
 const SHARED_FS = ['virtio-fs', 'none'] as const;
 export type SharedFs = (typeof SHARED_FS)[number];
@@ -46,16 +46,22 @@ export interface Sharing {
 export function sharingOf(values: Values): Sharing {
   values.choice('runtime', 'emptydir_mode', EMPTY_DIR_MODES, 'shared-fs');
   return {
-    sharedFs: values.choice(QEMU, 'shared_fs', SHARED_FS, 'virtio-fs'),
+    sharedFs: sharedFs(values),
     virtiofsd: values.path(QEMU, 'virtio_fs_daemon', ''),
     virtioFsCache: values.choice(QEMU, 'virtio_fs_cache', CACHES, 'auto'),
     virtioFsQueueSize: queueSize(values),
     virtioFsExtraArgs: values.strings(QEMU, 'virtio_fs_extra_args'),
-    blockDevices: !values.boolean(QEMU, 'disable_block_device_use', false),
+    blockDevices: values.hypervisor === QEMU && !values.boolean(QEMU, 'disable_block_device_use', false),
     sandboxBindMounts: bindMounts(values),
     emptyDirInGuest: !values.boolean('runtime', 'disable_guest_empty_dir', true),
     kubeletRoot: values.path('runtime', 'kubelet_root_dir', DEFAULT_KUBELET_ROOT),
   };
+}
+
+/** A remote machine sees nothing of this host. */
+function sharedFs(values: Values): SharedFs {
+  if (values.hypervisor === REMOTE) return values.choice(REMOTE, 'shared_fs', ['none'] as const, 'none');
+  return values.choice(QEMU, 'shared_fs', SHARED_FS, 'virtio-fs');
 }
 
 /** 0: the default, as a missing key. */

@@ -1,6 +1,6 @@
 /** How large a virtual machine is, or may become. */
 import type { Machine } from './machine.ts';
-import { QEMU, type Values } from './values.ts';
+import { REMOTE, type Values } from './values.ts';
 
 /** Least memory a guest of ours runs in, MiB. */
 export const MIN_MEMORY_MIB = 64;
@@ -12,6 +12,8 @@ export const MAX_MEMORY_MIB = 64 * 1024 * 1024;
 export const MAX_OVERHEAD_VCPUS = 64;
 /** Defaults where the configuration is silent, MiB. */
 export const DEFAULT_MEMORY_MIB = 256;
+/** As Kata's shipped configuration: the machines of a cloud are no smaller. */
+export const DEFAULT_REMOTE_MEMORY_MIB = 2048;
 export const DEFAULT_OVERHEAD_MEMORY_MIB = 128;
 
 export interface Sizes {
@@ -35,16 +37,26 @@ export interface Sizes {
 
 /** @throws KataError `invalid_argument` naming file and key */
 export function sizesOf(values: Values, { cpus, memoryMib: hostMib }: Machine): Sizes {
-  const vcpus = bootVcpus(values.number(QEMU, 'default_vcpus', 1), cpus);
-  const maxVcpus = clampVcpus(values.number(QEMU, 'default_maxvcpus', 0), cpus);
-  const memoryMib = memoryOf(values, 'default_memory', DEFAULT_MEMORY_MIB);
+  const { hypervisor } = values;
+  const remote = hypervisor === REMOTE;
+  const wanted = values.number(hypervisor, 'default_vcpus', 1);
+  if (remote && wanted < 0) {
+    throw values.invalid(
+      hypervisor,
+      'default_vcpus',
+      `is ${wanted}, all of this host; name the number the peer is to give`,
+    );
+  }
+  const vcpus = bootVcpus(wanted, cpus);
+  const maxVcpus = clampVcpus(values.number(hypervisor, 'default_maxvcpus', 0), cpus);
+  const memoryMib = memoryOf(values, 'default_memory', remote ? DEFAULT_REMOTE_MEMORY_MIB : DEFAULT_MEMORY_MIB);
   if (memoryMib < MIN_MEMORY_MIB) {
-    throw values.invalid(QEMU, 'default_memory', `is ${memoryMib} MiB; a guest needs ${MIN_MEMORY_MIB} at least`);
+    throw values.invalid(hypervisor, 'default_memory', `is ${memoryMib} MiB; a guest needs ${MIN_MEMORY_MIB} at least`);
   }
   const maxMemoryMib = memoryOf(values, 'default_maxmemory', 0) || hostMib;
-  const overheadVcpus = values.number(QEMU, 'overhead_vcpus', 0);
+  const overheadVcpus = values.number(hypervisor, 'overhead_vcpus', 0);
   if (overheadVcpus < 0 || overheadVcpus > MAX_OVERHEAD_VCPUS) {
-    throw values.invalid(QEMU, 'overhead_vcpus', `is ${overheadVcpus}; it must be 0 to ${MAX_OVERHEAD_VCPUS}`);
+    throw values.invalid(hypervisor, 'overhead_vcpus', `is ${overheadVcpus}; it must be 0 to ${MAX_OVERHEAD_VCPUS}`);
   }
   return {
     vcpus,
@@ -69,7 +81,7 @@ function clampVcpus(wanted: number, cpus: number): number {
 }
 
 function memoryOf(values: Values, key: string, fallback: number): number {
-  const mib = values.number(QEMU, key, fallback);
+  const mib = values.number(values.hypervisor, key, fallback);
   if (mib <= MAX_MEMORY_MIB) return mib;
-  throw values.invalid(QEMU, key, `is ${mib} MiB; at most ${MAX_MEMORY_MIB} MiB make sense`);
+  throw values.invalid(values.hypervisor, key, `is ${mib} MiB; at most ${MAX_MEMORY_MIB} MiB make sense`);
 }

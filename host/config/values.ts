@@ -3,14 +3,22 @@ import { KataError } from '../error.ts';
 import type { Merged } from './files.ts';
 import { isOfType, KEYS, TYPE_NAMES } from './keys.ts';
 
-/** The one hypervisor. */
+/** Tables of the hypervisors there are. */
 export const QEMU = 'hypervisor.qemu';
+export const REMOTE = 'hypervisor.remote';
+export type HypervisorTable = typeof QEMU | typeof REMOTE;
 /** Characters of a value that a message quotes. */
 const QUOTED = 80;
 
 export class Values {
-  /** @throws KataError `invalid_argument` for a known key of another type than it has to be */
-  constructor(private readonly merged: Merged) {
+  /**
+   * @param hypervisor table of the hypervisor in use
+   * @throws KataError `invalid_argument` for a known key of another type than it has to be
+   */
+  constructor(
+    private readonly merged: Merged,
+    readonly hypervisor: HypervisorTable = QEMU,
+  ) {
     for (const [table, keys] of Object.entries(KEYS)) {
       for (const [key, type] of Object.entries(keys)) {
         const origin = merged.get(table)?.get(key);

@@ -1,5 +1,5 @@
 /**
- * The seam between a sandbox and what runs its virtual machine. One implementation per folder: ./qemu.
+ * The seam between a sandbox and what runs its virtual machine. One implementation per folder: ./qemu, ./remote.
  * Devices of a pod are plugged into a machine that exists but stands still: a guest that boots finds them like any other
  * device, one restored from a template has them hot-plugged when it goes on.
  */
@@ -9,6 +9,28 @@ import type { DeviceArguments } from '../agent/transport.ts';
 export type PciPath = string;
 
 export type Accelerator = 'kvm' | 'tcg';
+
+/** What a remote machine is made by, besides its size, machine type and image. */
+export interface RemoteVm {
+  /** Path of the unix socket that serves `hypervisor.Hypervisor`. */
+  readonly socket: string;
+  /** How long making or starting the machine may take, ms. */
+  readonly timeoutMs: number;
+  /** As the CRI names the pod; empty: it has no name. */
+  readonly podName: string;
+  readonly podNamespace: string;
+  readonly gpus: number;
+  readonly gpuModel: string;
+  readonly initdata: string;
+}
+
+/** A machine that somebody else made for us, for the state file: whoever cleans up needs no more. */
+export interface RemoteTraces {
+  /** Path of the unix socket that serves `hypervisor.Hypervisor`. */
+  readonly socket: string;
+  /** By which the peer knows it. */
+  readonly id: string;
+}
 
 /** What a VM is made of. Paths are absolute and were checked to exist. */
 export interface VmConfig {
@@ -38,6 +60,8 @@ export interface VmConfig {
   readonly debug: boolean;
   /** Path of the network namespace the VMM runs in; absent or empty: that of the shim. */
   readonly networkNamespace?: string | undefined;
+  /** undefined: QEMU makes it here. */
+  readonly remote?: RemoteVm | undefined;
 }
 
 /** A NIC's host end. */
@@ -59,13 +83,15 @@ export interface VmExit {
 }
 
 export interface Hypervisor {
-  readonly kind: 'qemu';
-  /** Valid once `start` has been called. */
-  readonly accelerator: Accelerator;
+  readonly kind: 'qemu' | 'remote';
+  /** Valid once `start` has been called; undefined: the VM is not on this machine. */
+  readonly accelerator: Accelerator | undefined;
   /** Why not KVM; empty under KVM. */
   readonly acceleratorReason: string;
-  /** Pid of the VMM on the host, 0 before `start`. */
+  /** Pid of the VMM on the host, 0 before `start`; of this process where there is none. */
   readonly pid: number;
+  /** Set as soon as there may be a machine elsewhere. */
+  readonly remote?: RemoteTraces | undefined;
   /** Settles when the VMM has ended and was reaped, whoever ended it. Never rejects. */
   readonly exited: Promise<VmExit>;
 

@@ -1,5 +1,6 @@
 /** Ends what a sandbox left behind, from its state file alone. Idempotent; harmless where there is nothing. */
 import { lstatSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
+import { stopRemote } from '../hypervisor/remote/calls.ts';
 import { cleanUpNetwork } from '../network/clean-up.ts';
 import { kill, waitGone } from '../process.ts';
 import { cleanUpCgroups } from '../resources/choose-host-cgroup.ts';
@@ -30,6 +31,7 @@ export async function cleanUp(directory: string, log: Log, keepSocket = ''): Pro
   const state = readState(directory) ?? found;
   if (state) {
     for (const child of state.children) await end(child, 0, log);
+    if (state.remote) await stopRemote(state.remote, log);
     if (state.network) cleanUpNetwork(state.network, log);
     if (state.cgroups) await cleanUpCgroups(state.cgroups, log);
     if (state.socket !== keepSocket) removeSocket(state.socket);

@@ -34,7 +34,7 @@ export async function createInGuest(
 ): Promise<void> {
   const { id, bundle } = container;
   container.hasFiles = true;
-  const rootfs = await vm.share.addRootfs(id, container.rootfs, spec.rootPath);
+  const rootfs = await vm.share.addRootfs(id, container.rootfs, spec.rootPath, spec.view);
   const view = podFiles?.complete(spec.view) ?? spec.view;
   const volumes = await addVolumes(withPodFiles(vm.share, podFiles), id, sharedMounts(view), {
     encoded: spec.encoded,

@@ -52,7 +52,7 @@ export interface CgroupOptions {
 
 export interface Parts {
   hypervisor(config: VmConfig, log: Log): Hypervisor;
-  transport(config: VmConfig, log: Log): AgentTransport;
+  transport(config: VmConfig, log: Log, hypervisor: Hypervisor): AgentTransport;
   share(options: ShareOptions, log: Log): Share;
   /** @throws KataError where the sandbox is to be in the host's own network namespace */
   namespace(entries: readonly NamespaceEntry[], directory: string): PodNamespace;

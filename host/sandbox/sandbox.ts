@@ -88,7 +88,8 @@ export class Sandbox {
       const { agent } = this.vm;
       const { spec, bundle, identity } = this.options;
       const { id } = identity;
-      await settleGuest(agent, this.log);
+      // A machine elsewhere has a clock and entropy of its own, and need not be in this one's hands.
+      if (this.vm.hypervisor.kind === 'qemu') await settleGuest(agent, this.log);
       this.timeline.mark('guest_settled');
       await runStartHooks({ id, bundle, ...spec }, this.pid);
       const created = createGuestSandbox(agent, {

@@ -1,6 +1,7 @@
 /** `state.json`: what a sandbox has on this machine, written before it has it, so that anybody can clean up from it alone. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { KataError, reasonOf } from '../error.ts';
+import type { RemoteTraces } from '../hypervisor/hypervisor.ts';
 import type { NetworkTraces } from '../network/network.ts';
 import { identityOf, type ProcessIdentity } from '../process.ts';
 
@@ -28,6 +29,8 @@ export interface SandboxState {
   readonly socket: string;
   readonly shim: ProcessName;
   readonly children: readonly ProcessName[];
+  /** A machine that somebody else made for the sandbox. */
+  readonly remote?: RemoteTraces;
   /** What was made of the pod's network on the host. */
   readonly network?: NetworkTraces;
   /** Cgroups that were made. */
@@ -87,9 +90,16 @@ function isState(value: unknown): value is SandboxState {
     Array.isArray(children) &&
     children.length <= MAX_CHILDREN &&
     children.every(isProcessName) &&
+    (state.remote === undefined || isRemote(state.remote)) &&
     (state.network === undefined || isNetwork(state.network)) &&
     (state.cgroups === undefined || isTexts(state.cgroups))
   );
+}
+
+function isRemote(value: unknown): value is RemoteTraces {
+  if (typeof value !== 'object' || value === null) return false;
+  const { socket, id } = value as Record<string, unknown>;
+  return typeof socket === 'string' && typeof id === 'string';
 }
 
 function isNetwork(value: unknown): value is NetworkTraces {

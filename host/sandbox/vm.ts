@@ -62,7 +62,7 @@ export class Vm {
     this.namespace = parts.namespace(spec.namespaces, identity.directory);
     const config = { ...options.config, networkNamespace: this.namespace.path };
     this.hypervisor = parts.hypervisor(config, log);
-    this.transport = parts.transport(config, log);
+    this.transport = parts.transport(config, log, this.hypervisor);
     const agent = (): AgentClient => this.agent;
     this.share = parts.share({ ...identity, hypervisor: this.hypervisor, expected: options.expected, agent }, log);
     this.gone = new Promise((resolve) => {
@@ -129,7 +129,8 @@ export class Vm {
     const shim = nameProcess('shim', process.pid);
     if (!shim) throw new KataError('internal', 'cannot read the start time of this process from /proc; is it mounted?');
     const children: ProcessName[] = [];
-    const vmm = nameProcess('qemu', this.hypervisor.pid);
+    const { remote, accelerator } = this.hypervisor;
+    const vmm = this.hypervisor.kind === 'qemu' ? nameProcess('qemu', this.hypervisor.pid) : undefined;
     if (vmm) children.push(vmm);
     if (this.share.daemon) children.push({ name: 'virtiofsd', ...this.share.daemon });
     writeState(identity.directory, {
@@ -144,7 +145,8 @@ export class Vm {
       transport: this.transport.kind,
       ...(this.network ? { network: this.network.traces } : {}),
       ...(this.cgroup ? { cgroups: this.cgroup.traces } : {}),
-      ...(children.length > 0 ? { accelerator: this.hypervisor.accelerator } : {}),
+      ...(remote ? { remote } : {}),
+      ...(children.length > 0 && accelerator ? { accelerator } : {}),
       timeline: timeline.fields(),
     });
   }
@@ -257,6 +259,7 @@ export class Vm {
     this.save();
     void this.hypervisor.exited.then(() => this.lose('the virtual machine monitor has ended'));
     log.info('virtual machine started', {
+      hypervisor: this.hypervisor.kind,
       accelerator: this.hypervisor.accelerator,
       accelerator_reason: this.hypervisor.acceleratorReason || undefined,
       transport: this.transport.kind,

@@ -2,7 +2,7 @@
 import { annotate } from '../config/annotations.ts';
 import { type Configuration, loadConfiguration, thisMachine } from '../config/configuration.ts';
 import { findFile } from '../config/files.ts';
-import type { VmConfig } from '../hypervisor/hypervisor.ts';
+import type { RemoteVm, VmConfig } from '../hypervisor/hypervisor.ts';
 import { sizeOf } from '../resources/sizing.ts';
 import type { Identity } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
@@ -16,6 +16,10 @@ import type { Timeline } from '../sandbox/timeline.ts';
 /** Reads of one stream in flight: our own agent answers them in order, a Kata agent need not. */
 const OWN_READS_IN_FLIGHT = 2;
 const KATA_READS_IN_FLIGHT = 1;
+
+/** Annotations by which containerd's CRI and CRI-O name a pod. */
+const POD_NAMES = ['io.kubernetes.cri.sandbox-name', 'io.kubernetes.cri-o.KubeName'];
+const POD_NAMESPACES = ['io.kubernetes.cri.sandbox-namespace', 'io.kubernetes.cri-o.Namespace'];
 
 /** What somebody wants a sandbox for. */
 export interface SandboxOrder {
@@ -121,5 +125,19 @@ function vmConfig(configuration: Configuration, identity: Identity, spec: Sandbo
     memoryMib: size.memoryMib,
     seccompSandbox: configuration.seccompSandbox,
     debug: debug || configuration.debug,
+    remote: remoteVm(configuration, spec),
+  };
+}
+
+function remoteVm({ remote }: Configuration, { annotations, pod }: SandboxSpec): RemoteVm | undefined {
+  if (!remote) return undefined;
+  const first = (names: readonly string[]): string => {
+    const name = names.find((each) => Object.hasOwn(annotations, each));
+    return name === undefined ? '' : (annotations[name] ?? '');
+  };
+  return {
+    ...remote,
+    podName: pod?.metadata?.name || first(POD_NAMES),
+    podNamespace: pod?.metadata?.namespace || first(POD_NAMESPACES),
   };
 }

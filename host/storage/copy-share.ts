@@ -1,6 +1,6 @@
 /**
- * `shared_fs = "none"`: nothing of the host is visible in the guest. Root file systems are disks, volumes are copies, made once for
- * all containers of a pod; what Kubernetes exchanges as a whole (ConfigMaps, Secrets, projected volumes) is copied again.
+ * `shared_fs = "none"`: nothing of the host is visible in the guest. Root file systems are disks, or copies where there can be no
+ * disk, volumes are copies, made once for all containers of a pod; what Kubernetes exchanges as a whole (ConfigMaps, Secrets, projected volumes) is copied again.
  */
 import { type FSWatcher, watch } from 'node:fs';
 import { readlink } from 'node:fs/promises';
@@ -10,10 +10,8 @@ import type { Init } from '../proto/codec.ts';
 import type { Storage } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
 import type { Mount as SpecMount } from '../proto/messages/oci.ts';
-import type { BlockRootfs } from './block-rootfs.ts';
 import { copyTree, type FileCopier } from './copy-tree.ts';
 import { localEmptyDir } from './empty-dir.ts';
-import { ImageRootfs } from './image-rootfs.ts';
 import { GUEST_SHARED, type GuestRootfs, type GuestVolume } from './share.ts';
 import type { VolumeSource } from './volume-source.ts';
 
@@ -35,6 +33,12 @@ export interface CopyShareOptions {
   readonly imageDirectory?: string | undefined;
 }
 
+/** How root file systems get into the guest. */
+export interface RootfsMaker {
+  /** @throws KataError; nothing is left behind on the host */
+  add(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs>;
+}
+
 /** A source that was copied. */
 interface Copy {
   readonly done: Promise<GuestVolume['warnings']>;
@@ -48,15 +52,14 @@ interface Copy {
 
 export class CopyShare {
   readonly #options: CopyShareOptions;
-  readonly #image: ImageRootfs;
+  readonly #rootfs: RootfsMaker;
   readonly #copies = new Map<string, Copy>();
   #count = 0;
   #closed = false;
 
-  /** @param directory the sandbox's private directory */
-  constructor(directory: string, block: BlockRootfs, options: CopyShareOptions) {
+  constructor(rootfs: RootfsMaker, options: CopyShareOptions) {
     this.#options = options;
-    this.#image = new ImageRootfs(directory, block, options.imageDirectory);
+    this.#rootfs = rootfs;
   }
 
   async prepare(): Promise<void> {}
@@ -66,7 +69,7 @@ export class CopyShare {
   }
 
   addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
-    return this.#image.add(id, mounts, rootPath);
+    return this.#rootfs.add(id, mounts, rootPath);
   }
 
   /**

@@ -14,6 +14,22 @@ export const MAX_COPY_DEPTH = 64;
 /** Bytes of one message; ttrpc takes 4 MiB. */
 export const CHUNK_BYTES = 1024 * 1024;
 
+/** What one copy may take. */
+export interface CopyLimits {
+  readonly bytes: number;
+  readonly entries: number;
+  readonly depth: number;
+  /** Files and links under way at a time: more than one where their order does not matter. */
+  readonly parallel: number;
+}
+
+export const VOLUME_LIMITS: CopyLimits = {
+  bytes: MAX_COPY_BYTES,
+  entries: MAX_COPY_ENTRIES,
+  depth: MAX_COPY_DEPTH,
+  parallel: 1,
+};
+
 /** Mode of directories on the way to a copy. */
 const PARENT_MODE = 0o755;
 /** O_PATH'd or not, a link at the end is never followed. */
@@ -30,10 +46,11 @@ export interface Copied {
   readonly skipped: readonly string[];
 }
 
-/** Counts what one volume has taken. */
+/** Counts what one copy has taken. */
 interface Budget {
   bytes: number;
   entries: number;
+  readonly limits: CopyLimits;
   readonly what: string;
 }
 
@@ -42,13 +59,25 @@ interface Budget {
  * vanishes meanwhile is left out.
  * @param source path on the host
  * @param target path in the guest
- * @param what names the volume in errors
+ * @param what names it in errors
  * @throws KataError `resource_exhausted` beyond the limits, of the copier
  */
-export async function copyTree(copier: FileCopier, source: string, target: string, what: string): Promise<Copied> {
-  const budget: Budget = { bytes: 0, entries: 0, what };
+export async function copyTree(
+  copier: FileCopier,
+  source: string,
+  target: string,
+  what: string,
+  limits: CopyLimits = VOLUME_LIMITS,
+): Promise<Copied> {
+  const budget: Budget = { bytes: 0, entries: 0, limits, what };
   const skipped: string[] = [];
-  await copyEntry(source, target, 0);
+  const underWay = new UnderWay(limits.parallel);
+  try {
+    await copyEntry(source, target, 0);
+  } finally {
+    await underWay.done();
+  }
+  underWay.check();
   return { skipped };
 
   async function copyEntry(path: string, to: string, depth: number): Promise<void> {
@@ -57,19 +86,52 @@ export async function copyTree(copier: FileCopier, source: string, target: strin
       depth === 0 ? open(path, constants.O_RDONLY | constants.O_NONBLOCK).then(statOf) : lstat(path),
     );
     if (!stat) return;
-    if (++budget.entries > MAX_COPY_ENTRIES) throw tooMuch(budget, `more than ${MAX_COPY_ENTRIES} files`);
+    if (++budget.entries > limits.entries) throw tooMuch(budget, `more than ${limits.entries} files`);
     if (stat.isDirectory()) {
-      if (depth >= MAX_COPY_DEPTH) throw tooMuch(budget, `directories deeper than ${MAX_COPY_DEPTH}`);
+      if (depth >= limits.depth) throw tooMuch(budget, `directories deeper than ${limits.depth}`);
       await copier.copyFile({ ...attributes(stat), path: to });
       const names = (await present(readdir(path))) ?? [];
       for (const name of inOrder(names)) await copyEntry(`${path}/${name}`, `${to}/${name}`, depth + 1);
     } else if (stat.isSymbolicLink()) {
       const link = await present(readlink(path));
-      if (link !== undefined) await copier.copyFile({ ...attributes(stat), path: to, data: Buffer.from(link) });
+      if (link === undefined) return;
+      await underWay.add(() => copier.copyFile({ ...attributes(stat), path: to, data: Buffer.from(link) }));
     } else if (stat.isFile()) {
       const file = await present(open(path, depth === 0 ? READ & ~constants.O_NOFOLLOW : READ));
-      if (file) await copyContent(copier, file, to, budget).finally(() => file.close());
+      if (file) await underWay.add(() => copyContent(copier, file, to, budget).finally(() => file.close()));
     } else skipped.push(path.slice(source.length) || '/');
+  }
+}
+
+/** Copies that nobody waits for one by one: so many at a time, the first failure ends all. */
+class UnderWay {
+  readonly #most: number;
+  readonly #tasks = new Set<Promise<void>>();
+  #failure: { readonly thrown: unknown } | undefined;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Begins a task once there is room; with room for one it is over, too. @throws what a task before has thrown */
+  async add(begin: () => Promise<void>): Promise<void> {
+    const task = begin()
+      .catch((thrown: unknown) => {
+        this.#failure ??= { thrown };
+      })
+      .finally(() => this.#tasks.delete(task));
+    this.#tasks.add(task);
+    while (this.#tasks.size >= this.#most) await Promise.race(this.#tasks);
+    this.check();
+  }
+
+  /** Never rejects. */
+  async done(): Promise<void> {
+    await Promise.all(this.#tasks);
+  }
+
+  check(): void {
+    if (this.#failure) throw this.#failure.thrown;
   }
 }
 
@@ -84,7 +146,8 @@ async function copyContent(copier: FileCopier, file: FileHandle, to: string, bud
   const stat = await file.stat();
   const { size } = stat;
   budget.bytes += size;
-  if (budget.bytes > MAX_COPY_BYTES) throw tooMuch(budget, `more than ${MAX_COPY_BYTES} bytes`);
+  const { bytes } = budget.limits;
+  if (budget.bytes > bytes) throw tooMuch(budget, `more than ${bytes} bytes`);
   let offset = 0;
   do {
     const data = Buffer.alloc(Math.min(CHUNK_BYTES, size - offset));
@@ -116,6 +179,6 @@ async function present<T>(promise: Promise<T>): Promise<T | undefined> {
 function tooMuch({ what }: Budget, limit: string): KataError {
   return new KataError(
     'resource_exhausted',
-    `${what}: ${limit} cannot be copied into the guest; share it with shared_fs = "virtio-fs"`,
+    `${what}: ${limit} cannot be copied into the guest; share it with shared_fs = "virtio-fs", where there is that`,
   );
 }

@@ -1,4 +1,7 @@
-/** Chooses how each root file system and volume reaches the guest: as a disk, in the guest's memory, shared over virtio-fs, or copied. */
+/**
+ * Chooses how each root file system and volume reaches the guest: as a disk, in the guest's memory, shared over virtio-fs, copied, or
+ * pulled by the guest itself.
+ */
 import type { ChildExit } from '../child.ts';
 import { KataError } from '../error.ts';
 import type { Hypervisor } from '../hypervisor/hypervisor.ts';
@@ -9,12 +12,15 @@ import type { Mount } from '../proto/messages/containerd_types.ts';
 import type { Mount as SpecMount } from '../proto/messages/oci.ts';
 import { BlockRootfs } from './block-rootfs.ts';
 import { type BlockRequest, BlockVolumes } from './block-volumes.ts';
+import { CopyRootfs } from './copy-rootfs.ts';
 import { CopyShare, type CopyShareOptions } from './copy-share.ts';
 import { localEmptyDir, memoryEmptyDir } from './empty-dir.ts';
+import { ImageRootfs } from './image-rootfs.ts';
 import { parseOptions } from './mounts.ts';
-import type { GuestRootfs, GuestVolume, RootfsShare } from './share.ts';
+import type { GuestRootfs, GuestVolume, ImageOrigin, RootfsShare } from './share.ts';
 import { VirtioFsShare } from './virtio-fs-share.ts';
 import type { VirtiofsdConfig } from './virtiofsd.ts';
+import { guestPull } from './virtual-volume.ts';
 import { VolumeSource } from './volume-source.ts';
 
 /** MS_RDONLY of mount(2). */
@@ -31,6 +37,8 @@ export interface RootfsConfig extends VirtiofsdConfig {
   readonly sharedFs?: string | undefined;
   /** `disable_guest_empty_dir = false`: emptyDirs of the default medium are directories in the guest, which is its memory. */
   readonly guestEmptyDir?: boolean | undefined;
+  /** Whether nothing can be plugged into the guest: what would be a disk is copied, or refused. */
+  readonly noDisks?: boolean | undefined;
 }
 
 export class Rootfs implements RootfsShare {
@@ -39,6 +47,7 @@ export class Rootfs implements RootfsShare {
   readonly #block: BlockRootfs;
   readonly #volumes: BlockVolumes;
   readonly #useBlock: boolean;
+  readonly #noDisks: boolean;
   readonly #guestEmptyDir: boolean;
   readonly #sandboxMounts: boolean;
   readonly #hostNamespace: string | undefined;
@@ -60,12 +69,16 @@ export class Rootfs implements RootfsShare {
     this.#volumes = new BlockVolumes(hypervisor);
     this.#guestEmptyDir = config.guestEmptyDir ?? false;
     this.#hostNamespace = config.hostNamespace;
+    this.#noDisks = config.noDisks ?? false;
     this.#sandboxMounts = (config.sandboxMounts?.length ?? 0) > 0;
     if (sharedFs(config.sharedFs) === 'none') {
       if (!copying) throw new KataError('internal', 'shared_fs = "none" needs an agent to copy files with');
-      this.#share = new CopyShare(directory, this.#block, copying);
+      const rootfs = this.#noDisks
+        ? new CopyRootfs(directory, copying)
+        : new ImageRootfs(directory, this.#block, copying.imageDirectory);
+      this.#share = new CopyShare(rootfs, copying);
       // There is no other way for a disk to get in.
-      this.#useBlock = true;
+      this.#useBlock = !this.#noDisks;
     } else {
       this.#virtioFs = new VirtioFsShare(directory, config, hypervisor);
       this.#share = this.#virtioFs;
@@ -103,7 +116,9 @@ export class Rootfs implements RootfsShare {
     return this.#expectShare ? this.#share.attach() : [];
   }
 
-  async addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
+  async addRootfs(id: string, mounts: readonly Mount[], rootPath: string, origin?: ImageOrigin): Promise<GuestRootfs> {
+    const pulled = guestPull(id, mounts, origin);
+    if (pulled) return pulled;
     const [first] = mounts;
     if (first && this.#isBlock(mounts)) return this.#block.add(id, first);
     return this.#late(id, await this.#share.addRootfs(id, mounts, rootPath));
@@ -113,6 +128,7 @@ export class Rootfs implements RootfsShare {
     const source = await VolumeSource.open(id, mount, this.#hostNamespace);
     try {
       if (source.kind === 'block' && this.#useBlock) return await this.#addBlockMount(id, mount, source);
+      if (source.kind === 'block' && this.#noDisks) throw noDisk(id, mount.source);
       const inMemory = await memoryEmptyDir(mount, source, spec);
       if (inMemory) return inMemory;
       const local = this.#guestEmptyDir ? localEmptyDir(mount, source) : undefined;
@@ -123,6 +139,7 @@ export class Rootfs implements RootfsShare {
   }
 
   async addBlockDevice(id: string, request: BlockRequest): Promise<Init<Device> | undefined> {
+    if (this.#noDisks) throw noDisk(id, request.containerPath);
     return this.#useBlock ? this.#volumes.add(id, request) : undefined;
   }
 
@@ -159,6 +176,13 @@ export class Rootfs implements RootfsShare {
   #isBlock(mounts: readonly Mount[]): boolean {
     return this.#useBlock && BlockRootfs.takes(mounts);
   }
+}
+
+function noDisk(id: string, path: string): KataError {
+  return new KataError(
+    'failed_precondition',
+    `container ${id}: the block device ${path} cannot be had by a machine of hypervisor.remote, which is elsewhere; use a volume of files`,
+  );
 }
 
 function sharedFs(configured: string | undefined): SharedFs {

@@ -1,4 +1,5 @@
 /** The seam by which a container's root file system reaches the guest. */
+import type { ContainerType } from '../oci/rules.ts';
 import type { Init } from '../proto/codec.ts';
 import type { Device, Storage } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
@@ -15,6 +16,13 @@ export interface GuestRootfs {
   readonly path: string;
   /** What the agent has to mount first. */
   readonly storages: readonly Init<Storage>[];
+}
+
+/** Of which image a container is made, for a guest that pulls it by itself. */
+export interface ImageOrigin {
+  readonly containerType: ContainerType;
+  /** Of the container's spec. */
+  readonly annotations: Readonly<Record<string, string>>;
 }
 
 /** How a volume looks in the guest. */
@@ -43,9 +51,10 @@ export interface RootfsShare {
    * @param id container id, validated by the caller
    * @param mounts containerd's rootfs mounts in order; empty: `rootPath` is used as it is
    * @param rootPath absolute path of `root.path` of the spec
+   * @param origin absent: no guest pulls it
    * @throws KataError `invalid_argument` (bad mount), `not_found` (rootfs missing); nothing is left behind
    */
-  addRootfs(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs>;
+  addRootfs(id: string, mounts: readonly Mount[], rootPath: string, origin?: ImageOrigin): Promise<GuestRootfs>;
   /**
    * Makes a file or directory of the host that a container's spec binds available in the guest.
    * @param id of the container: `removeRootfs` undoes its volumes too
