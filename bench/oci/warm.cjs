@@ -1,0 +1,24 @@
+// A process of one variant, which translates a document over and over: says `ready`, then answers each line with microseconds of one
+// translation. Arguments: module, document.
+'use strict';
+const { readFileSync } = require('node:fs');
+const { createInterface } = require('node:readline');
+const [, , path, document] = process.argv;
+/** Translations before the first measurement, and of one measurement. */
+const WARM_UP = 4000;
+const TURN = 2000;
+
+const json = readFileSync(document);
+const { translate } = require(path);
+let bytes = 0;
+for (let i = 0; i < WARM_UP; i++) bytes += translate(json).length;
+process.stdout.write('ready\n');
+createInterface({ input: process.stdin }).on('line', () => {
+  const since = process.hrtime.bigint();
+  for (let i = 0; i < TURN; i++) bytes += translate(json).length;
+  const micros = Number(process.hrtime.bigint() - since) / 1000 / TURN;
+  process.stdout.write(`${micros}\n`);
+});
+process.on('exit', () => {
+  if (bytes === 0) process.exitCode = 1;
+});
