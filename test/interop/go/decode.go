@@ -28,6 +28,12 @@ func decode(in io.Reader, out io.Writer) error {
 	writer := verdicts{bufio.NewWriterSize(out, 1<<16)}
 	var head [5]byte
 	for {
+		// Whoever asks waits for what is said of all that was sent.
+		if reader.Buffered() == 0 {
+			if err := writer.Flush(); err != nil {
+				return err
+			}
+		}
 		if _, err := io.ReadFull(reader, head[:]); err == io.EOF {
 			return writer.Flush()
 		} else if err != nil {
