@@ -17,6 +17,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<{ section(): Promise<void>
   boots: () => import('./boots-section.ts'),
   ttrpc: () => import('./ttrpc-section.ts'),
   scan: () => import('./scan-section.ts'),
+  oci: () => import('./oci-section.ts'),
 };
 
 // Where it is set, Node reads certificates at every start, which is none of the shim's doing.
