@@ -3,6 +3,7 @@
  * The tree is relocatable; an installation is a link to build/bin/containerd-shim-kata-v2.
  */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
@@ -20,6 +21,8 @@ import { build } from 'esbuild';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** Oldest Node that runs the bundles. */
 const TARGET = 'node20';
+/** What host/bin/compiled.ts loads: a text that is a function. */
+const FUNCTION = { banner: { js: '(function(exports,require,module,__filename,__dirname){' }, footer: { js: '})' } };
 
 /**
  * Builds everything but the guest.
@@ -41,10 +44,9 @@ export async function buildHost(output = join(ROOT, 'build')) {
 
 async function bundle(lib) {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-  const { outputFiles } = await build({
+  const options = {
     write: false,
     absWorkingDir: ROOT,
-    entryPoints: { shim: 'host/bin/shim.ts', serve: 'host/bin/serve.ts' },
     outdir: lib,
     outExtension: { '.js': '.cjs' },
     bundle: true,
@@ -53,7 +55,6 @@ async function bundle(lib) {
     format: 'cjs',
     minify: true,
     legalComments: 'none',
-    external: ['./serve.cjs'],
     define: {
       KATA_VERSION: JSON.stringify(version),
       KATA_REVISION: JSON.stringify(revision()),
@@ -61,8 +62,23 @@ async function bundle(lib) {
       'import.meta.url': '""',
     },
     logLevel: 'warning',
-  });
-  for (const { path, contents } of outputFiles) replace(path, (fresh) => writeFileSync(fresh, contents));
+  };
+  const programs = await build({ ...options, entryPoints: { shim: 'host/bin/shim.ts' } });
+  for (const { path, contents } of programs.outputFiles) replace(path, (fresh) => writeFileSync(fresh, contents));
+  const loaded = await build({ ...options, ...FUNCTION, entryPoints: { serve: 'host/bin/serve.ts' } });
+  for (const { path, contents } of loaded.outputFiles) {
+    const id = createHash('sha256').update(contents).digest('hex');
+    replace(path, (fresh) => writeFileSync(fresh, Buffer.concat([contents, Buffer.from(`//${id}\n`)])));
+    compile(path);
+  }
+}
+
+/**
+ * Has V8 compile a bundle ahead of its use. In a process of its own: only one in which the bundle has run knows which of its
+ * functions a start needs.
+ */
+function compile(path) {
+  execFileSync(process.execPath, [join(ROOT, 'setup/compile-bundle.mjs'), path], { stdio: 'inherit' });
 }
 
 /** The commit; empty outside of a checkout. */

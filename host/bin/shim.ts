@@ -9,13 +9,14 @@ import { identify } from '../sandbox/identity.ts';
 import { answer, readBootstrap, readStdin } from '../shim/bootstrap.ts';
 import { type CommandLine, parseCommandLine, USAGE } from '../shim/command-line.ts';
 import { listen, socketPath } from '../shim/listen.ts';
+import { loadCompiled } from './compiled.ts';
 import type * as Rest from './serve.ts';
 
 declare const __dirname: string;
 
 /** Everything else, from the bundle beside this one. */
 function rest(): typeof Rest {
-  return require('./serve.cjs') as typeof Rest;
+  return loadCompiled(__dirname, 'serve.cjs', require) as typeof Rest;
 }
 
 process.umask(0o077);

@@ -66,17 +66,11 @@ export class CgroupDirectories implements HostCgroup {
   async prepare(): Promise<void> {
     await this.checkLimit();
     const refused: string[] = [];
-    for (const hierarchy of this.version.hierarchies) {
-      try {
-        await this.join(hierarchy);
-      } catch (thrown) {
-        if (!NOT_ALLOWED.includes(codeOf(thrown))) {
-          await this.remove();
-          throw unusable(hierarchy, thrown);
-        }
-        refused.push(`${nameOf(hierarchy)}: ${reasonOf(thrown)}`);
-      }
-    }
+    // All directories before anybody moves: for some milliseconds after a move the kernel makes none of cpusets.
+    const made = await this.each(this.version.hierarchies, refused, (hierarchy) => this.makeBoth(hierarchy));
+    // The first move waits for the kernel's grace period; those in its wake do not, and would only hold threads up.
+    await this.each(made.slice(0, 1), refused, (hierarchy) => this.join(hierarchy));
+    await this.each(made.slice(1), refused, (hierarchy) => this.join(hierarchy));
     if (refused.length > 0) {
       this.options.log.warn('cgroups of this machine cannot be used; the sandbox is not limited by them', {
         hierarchies: refused.join('; '),
@@ -145,20 +139,49 @@ export class CgroupDirectories implements HostCgroup {
     return this.options.sandboxCgroupOnly || this.version.memoryFollowsVmm;
   }
 
+  /**
+   * Takes a step in several hierarchies at once.
+   * @param refused gets those that this machine does not let us use
+   * @returns the others
+   */
+  private async each(
+    hierarchies: readonly Hierarchy[],
+    refused: string[],
+    step: (hierarchy: Hierarchy) => Promise<void>,
+  ): Promise<Hierarchy[]> {
+    const results = await Promise.allSettled(hierarchies.map(step));
+    const done: Hierarchy[] = [];
+    for (const [index, result] of results.entries()) {
+      const hierarchy = hierarchies[index] as Hierarchy;
+      if (result.status === 'fulfilled') done.push(hierarchy);
+      else if (NOT_ALLOWED.includes(codeOf(result.reason))) {
+        refused.push(`${nameOf(hierarchy)}: ${reasonOf(result.reason)}`);
+      } else {
+        await this.remove();
+        throw unusable(hierarchy, result.reason);
+      }
+    }
+    return done;
+  }
+
+  private async makeBoth(hierarchy: Hierarchy): Promise<void> {
+    const { place, sandboxCgroupOnly } = this.options;
+    await this.make(hierarchy, place.sandbox);
+    if (!sandboxCgroupOnly) await this.make(hierarchy, place.overhead);
+  }
+
   private async join(hierarchy: Hierarchy): Promise<void> {
     const { files, pid } = this.host;
     const { place, sandboxCgroupOnly } = this.options;
-    const sandbox = await this.make(hierarchy, place.sandbox);
-    const own = sandboxCgroupOnly ? sandbox : await this.make(hierarchy, place.overhead);
-    await files.write(`${own}/cgroup.procs`, `${pid}`);
+    const own = sandboxCgroupOnly ? place.sandbox : place.overhead;
+    await files.write(`${hierarchy.point}${own}/cgroup.procs`, `${pid}`);
     this.joined.add(hierarchy);
-    this.sandbox.set(hierarchy, sandbox);
+    this.sandbox.set(hierarchy, `${hierarchy.point}${place.sandbox}`);
   }
 
-  private async make(hierarchy: Hierarchy, path: string): Promise<string> {
+  private async make(hierarchy: Hierarchy, path: string): Promise<void> {
     const made = await makeCgroup(this.host.files, hierarchy.point, path, this.version.levels(hierarchy));
     for (const directory of made) if (!this.traces.includes(directory)) this.traces.push(directory);
-    return `${hierarchy.point}${path}`;
   }
 
   private async set(path: string, text: string): Promise<void> {
