@@ -115,6 +115,10 @@ export interface MemoryStat {
   max_usage: Int64;
   swap_max_usage: Int64;
   psi: PSIStats | undefined;
+  workingset_refault_anon: Int64;
+  workingset_refault_file: Int64;
+  workingset_activate_anon: Int64;
+  workingset_activate_file: Int64;
 }
 export const MemoryStat: MessageType<MemoryStat> = /* @__PURE__ */ message<MemoryStat>('io.containerd.cgroups.v2.MemoryStat', () => [
   [1, 'anon', 'uint64'],
@@ -155,6 +159,10 @@ export const MemoryStat: MessageType<MemoryStat> = /* @__PURE__ */ message<Memor
   [36, 'max_usage', 'uint64'],
   [37, 'swap_max_usage', 'uint64'],
   [38, 'psi', PSIStats],
+  [39, 'workingset_refault_anon', 'uint64'],
+  [40, 'workingset_refault_file', 'uint64'],
+  [41, 'workingset_activate_anon', 'uint64'],
+  [42, 'workingset_activate_file', 'uint64'],
 ]);
 
 export interface MemoryEvents {
