@@ -4,5 +4,6 @@
  */
 
 export { ociError, ociErrorOffset, ociTranslate } from './oci/translate';
+export * from './stdio/output';
 export * from './ttrpc/scan';
 export * from './ttrpc/write';

@@ -63,6 +63,8 @@ export const STATE_CONSUMED = 0;
 export const STATE_NEEDED = 1;
 /** What `writeRequest` leaves: the address behind the frame. */
 export const STATE_FRAME_END = 2;
+/** What `findOutput` leaves: bytes of the data it has found. */
+export const STATE_OUTPUT_LENGTH = 8;
 
 // ---- a record: u32 words, all of them written for every frame ----
 

@@ -36,6 +36,8 @@ export interface CoreExports {
     timeoutHigh: number,
     metadataLength: number,
   ): number;
+  findOutput(start: number, end: number): number;
+  findOutputStart(start: number, end: number): number;
   ociTranslate(root: number, input: number, length: number, output: number, capacity: number): number;
   ociError(): number;
   ociErrorOffset(): number;
