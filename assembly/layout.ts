@@ -61,7 +61,7 @@ export const TYPE_DATA = 3;
 export const STATE_CONSUMED = 0;
 /** Bytes of the incomplete frame that starts there, header included; 0 while its header is incomplete. */
 export const STATE_NEEDED = 1;
-/** What `writeRequest` leaves: the address behind the frame. */
+/** What `writeRequest` and `writeStatus` leave: the address behind the frame. */
 export const STATE_FRAME_END = 2;
 /** What `findOutput` leaves: bytes of the data it has found. */
 export const STATE_OUTPUT_LENGTH = 8;
@@ -96,6 +96,9 @@ export const RECORD_HASH = 14;
 export const RECORD_TEXT = 6;
 export const RECORD_TEXT_LENGTH = 7;
 export const RECORD_CODE = 15;
+/** Response only: from the tag of the first status that has details to the end of the last: a Response of its own. */
+export const RECORD_DETAILS = 8;
+export const RECORD_DETAILS_LENGTH = 9;
 
 export const FAULT_NONE = 0;
 /** The data length exceeds FRAME_MAX_DATA_BYTES: only the header is consumed, and the scan ends with this record. */

@@ -1,6 +1,8 @@
 /** Reads the protobuf messages ttrpc.Request and ttrpc.Response (proto/ttrpc.proto) into a record. */
 import {
   RECORD_CODE,
+  RECORD_DETAILS,
+  RECORD_DETAILS_LENGTH,
   RECORD_HASH,
   RECORD_METADATA,
   RECORD_METADATA_LENGTH,
@@ -28,6 +30,7 @@ const RESPONSE_STATUS: u32 = 0x0a;
 const RESPONSE_PAYLOAD: u32 = 0x12;
 const STATUS_CODE: u32 = 0x08;
 const STATUS_MESSAGE: u32 = 0x12;
+const STATUS_DETAILS: u32 = 0x1a;
 
 /** Of FNV-1a, 32 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
 const FNV_OFFSET: u32 = 0x811c9dc5;
@@ -62,7 +65,7 @@ export function readRequest(record: u32, start: u32, end: u32): bool {
       put(record, RECORD_TIMEOUT_HIGH, (timeout >> 32) as u32);
     } else if (tag === REQUEST_METADATA) {
       readLength(end);
-      putMetadata(record, field);
+      stretchSpan(record, RECORD_METADATA, RECORD_METADATA_LENGTH, field);
     } else skip(tag & 7, end);
     if (hasFailed()) return false;
   }
@@ -82,6 +85,7 @@ export function readRequest(record: u32, start: u32, end: u32): bool {
 export function readResponse(record: u32, start: u32, end: u32): bool {
   seek(start);
   while (here() < end) {
+    const field = here();
     const tag = readTag(end);
     if (hasFailed()) return false;
     if (tag === RESPONSE_STATUS) {
@@ -89,7 +93,7 @@ export function readResponse(record: u32, start: u32, end: u32): bool {
       if (hasFailed()) return false;
       const stop = here();
       seek(stop - length);
-      readStatus(record, stop);
+      if (readStatus(record, stop)) stretchSpan(record, RECORD_DETAILS, RECORD_DETAILS_LENGTH, field);
     } else if (tag === RESPONSE_PAYLOAD) {
       putSpan(record, RECORD_PAYLOAD, RECORD_PAYLOAD_LENGTH, readLength(end));
     } else skip(tag & 7, end);
@@ -98,15 +102,21 @@ export function readResponse(record: u32, start: u32, end: u32): bool {
   return true;
 }
 
-function readStatus(record: u32, end: u32): void {
+/** @returns whether it has details */
+function readStatus(record: u32, end: u32): bool {
+  let detailed = false;
   while (here() < end) {
     const tag = readTag(end);
-    if (hasFailed()) return;
+    if (hasFailed()) return false;
     if (tag === STATUS_CODE) put(record, RECORD_CODE, readVarint(end) as u32);
     else if (tag === STATUS_MESSAGE) putSpan(record, RECORD_TEXT, RECORD_TEXT_LENGTH, readLength(end));
-    else skip(tag & 7, end);
-    if (hasFailed()) return;
+    else {
+      if (tag === STATUS_DETAILS) detailed = true;
+      skip(tag & 7, end);
+    }
+    if (hasFailed()) return false;
   }
+  return detailed;
 }
 
 /** Notes the `length` bytes that end at the cursor. */
@@ -115,12 +125,12 @@ function putSpan(record: u32, word: u32, lengthWord: u32, length: u32): void {
   put(record, lengthWord, length);
 }
 
-/** Stretches the metadata's span from its first field to the cursor. */
-function putMetadata(record: u32, field: u32): void {
-  const known = load<u32>(record + RECORD_METADATA * 4);
+/** Stretches a span from the first field of its kind to the cursor. No field starts at address 0: that is the null page. */
+function stretchSpan(record: u32, word: u32, lengthWord: u32, field: u32): void {
+  const known = load<u32>(record + word * 4);
   const first = known === 0 ? field : known;
-  put(record, RECORD_METADATA, first);
-  put(record, RECORD_METADATA_LENGTH, here() - first);
+  put(record, word, first);
+  put(record, lengthWord, here() - first);
 }
 
 function hashBytes(seed: u32, start: u32, length: u32): u32 {

@@ -25,11 +25,20 @@ export interface CoreExports {
   readonly memory: WebAssembly.Memory;
   scanFrames(start: number, end: number): number;
   writeResponse(at: number, limit: number, stream: number, payloadLength: number): number;
-  writeStatus(at: number, limit: number, stream: number, code: number, textLength: number): number;
+  writeStatus(
+    at: number,
+    limit: number,
+    stream: number,
+    code: number,
+    textLength: number,
+    detailsLength: number,
+  ): number;
+  writeData(at: number, limit: number, stream: number, flags: number, payloadLength: number): number;
   writeRequest(
     at: number,
     limit: number,
     stream: number,
+    flags: number,
     namesLength: number,
     payloadLength: number,
     timeoutLow: number,

@@ -14,7 +14,7 @@ const utf8Encoder = new TextEncoder();
 
 /** Grows by doubling; nested messages are written in place and their length inserted afterwards. */
 export class Writer {
-  private buffer = new Uint8Array(256);
+  protected buffer: Uint8Array = new Uint8Array(256);
   pos = 0;
 
   finish(): Uint8Array {

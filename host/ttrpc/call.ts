@@ -7,22 +7,19 @@ export const MAX_TIMER_MS = 0x7fff_ffff;
 
 export class ServerCall implements CallContext {
   readonly deadline: number;
-  readonly #timer: NodeJS.Timeout | undefined;
+  /** Its place among the calls under way; -1: it is none of them. */
+  index = -1;
+  #timer: NodeJS.Timeout | undefined;
   #abort: AbortController | undefined;
   #reason: KataError | undefined;
 
-  /**
-   * @param timeoutMs 0: no deadline
-   * @param onDeadline called once if the deadline passes before `end`
-   */
+  /** @param timeoutMs 0: no deadline */
   constructor(
     readonly stream: number,
     readonly metadata: ReadonlyMap<string, string>,
-    timeoutMs: number,
-    onDeadline: (call: ServerCall) => void,
+    readonly timeoutMs: number,
   ) {
     this.deadline = timeoutMs > 0 ? Date.now() + timeoutMs : 0;
-    if (timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(onDeadline, timeoutMs, this);
   }
 
   /** Made when first asked for: most handlers never look. */
@@ -34,6 +31,12 @@ export class ServerCall implements CallContext {
     return this.#abort.signal;
   }
 
+  /** @param onDeadline called once if the deadline passes before `end` */
+  start(onDeadline: (call: ServerCall) => void): void {
+    const { timeoutMs } = this;
+    if (timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS) this.#timer = setTimeout(onDeadline, timeoutMs, this);
+  }
+
   /** Tells the handler that nobody waits for its result. */
   abort(reason: KataError): void {
     this.end();
@@ -43,6 +46,6 @@ export class ServerCall implements CallContext {
 
   /** Stops the clock. */
   end(): void {
-    clearTimeout(this.#timer);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
   }
 }

@@ -1,12 +1,13 @@
 /**
  * A ttrpc client of a peer that may be hostile (the guest): whatever the protocol does not allow closes the connection,
- * answers nobody waits for are counted and dropped, and what waits to be sent is bounded.
+ * answers nobody waits for are counted and dropped, and what waits to be sent or to be taken is bounded.
  */
 import type { Socket } from 'node:net';
 import {
-  FAULT_ENVELOPE,
   FAULT_OVERSIZE,
   RECORD_CODE,
+  RECORD_DETAILS,
+  RECORD_DETAILS_LENGTH,
   RECORD_FAULT,
   RECORD_FLAGS,
   RECORD_PAYLOAD,
@@ -15,47 +16,59 @@ import {
   RECORD_TEXT,
   RECORD_TEXT_LENGTH,
   RECORD_TYPE,
-  TYPE_RESPONSE,
+  TYPE_DATA,
 } from '../../assembly/layout.ts';
 import { KataError, reasonOf } from '../error.ts';
-import { decode, encode, type Init, type MessageType } from '../proto/codec.ts';
-import { copyOf } from './copy.ts';
-import { FRAME_OVERHEAD_BYTES, FrameQueue } from './frame-queue.ts';
+import type { Init, MessageType } from '../proto/codec.ts';
+import { OpenStream } from './client-stream.ts';
+import { FrameQueue } from './frame-queue.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { FrameScanner } from './frames.ts';
-import { encodeMetadata, encodeNames, RequestFrame } from './outgoing.ts';
-import { cancelled, PendingCall } from './pending-call.ts';
+import { encodeMetadata, encodeNames, FLAG_REMOTE_CLOSED, FLAG_REMOTE_OPEN, FRAME_OVERHEAD_BYTES } from './outgoing.ts';
+import { cancelled, internal, type Pending, PendingCall, type Result } from './pending-call.ts';
+import { ReadGate } from './read-gate.ts';
 import { connectTo, type Reads, takeOver } from './socket.ts';
-import { errorOf, MAX_STATUS_TEXT } from './status.ts';
-import { type CallOptions, type Client, MAX_DATA_BYTES, type Method } from './types.ts';
+import { errorOf, MAX_STATUS_DETAILS, MAX_STATUS_TEXT } from './status.ts';
+import { StreamSender } from './stream-sender.ts';
+import {
+  type CallOptions,
+  type ClientStream,
+  MAX_DATA_BYTES,
+  type Method,
+  type StreamingClient,
+  type StreamMethod,
+  type StreamOptions,
+} from './types.ts';
+import { violationOf } from './violation.ts';
 
-/** Most calls under way at a time, unless the constructor is told otherwise. */
+/** Most calls and streams under way at a time, unless the constructor is told otherwise. */
 export const MAX_IN_FLIGHT = 1024;
 /** Most bytes that wait for the peer to read them; one frame of any size may always wait. */
 export const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 /** Largest odd stream id. */
 export const LAST_STREAM = 0xffff_ffff;
 
-/** Flags that the protocol defines: remote closed, remote open, no data. */
-const KNOWN_FLAGS = 7;
+const NO_OPTIONS: CallOptions = {};
 
 export interface ClientOptions {
-  /** Most calls under way; further ones fail with `resource_exhausted`. */
+  /** Most calls and streams under way; further ones fail with `resource_exhausted`. */
   readonly maxInFlight?: number;
   /** Stream id of the first call, odd. */
   readonly firstStream?: number;
 }
 
-export class TtrpcClient implements Client {
+export class TtrpcClient implements StreamingClient {
   readonly closed: Promise<Error | undefined>;
   readonly #socket: Socket;
   readonly #reader: FrameReader;
   readonly #queue: FrameQueue;
+  readonly #gate: ReadGate;
   readonly #maxInFlight: number;
-  readonly #pending = new Map<number, PendingCall>();
-  readonly #names = new Map<string, Uint8Array>();
-  readonly #giveUp = (call: PendingCall): void => {
-    this.#pending.delete(call.stream);
+  readonly #pending = new Map<number, Pending>();
+  /** Encoded names by service, then method: joining the two would cost more than both look-ups. */
+  readonly #names = new Map<string, Map<string, Uint8Array>>();
+  readonly #giveUp = ({ stream }: Pending): void => {
+    this.#pending.delete(stream);
   };
   #nextStream: number;
   #unmatched = 0;
@@ -72,6 +85,7 @@ export class TtrpcClient implements Client {
     this.#reader = new FrameReader((scanner, record) => this.#frame(scanner, record));
     this.#socket = typeof socket === 'function' ? socket(this.#reader) : takeOver(socket, this.#reader);
     this.#queue = new FrameQueue(this.#socket);
+    this.#gate = new ReadGate(this.#socket);
     this.#socket.once('end', () => this.#fail('the peer has closed the connection'));
     this.#socket.on('error', (error) => this.#fail(`the connection broke: ${error.message}`));
     this.#socket.once('close', () => this.#fail('the connection is closed'));
@@ -96,12 +110,12 @@ export class TtrpcClient implements Client {
     throw new KataError('unavailable', `cannot connect to ${path}: ${reasonOf(outcome)}`, { cause: outcome });
   }
 
-  /** Answers that matched no call: late ones after a deadline, or a peer's inventions. */
+  /** Answers and messages that matched no call: late ones after a deadline, or a peer's inventions. */
   get unmatched(): number {
     return this.#unmatched;
   }
 
-  /** Calls under way. */
+  /** Calls and streams under way. */
   get inFlight(): number {
     return this.#pending.size;
   }
@@ -111,11 +125,9 @@ export class TtrpcClient implements Client {
     methodName: string,
     method: Method<Req, Res>,
     request: Init<Req>,
-    options: CallOptions = {},
+    options?: CallOptions,
   ): Promise<Res> {
-    // A copy: `bytes` fields of the result are views of it and may be kept.
-    const read = (payload: Uint8Array): Res => decode(method[1], copyOf(payload, 0, payload.length));
-    return this.callView(serviceName, methodName, method[0], request, read, options);
+    return this.#call(serviceName, methodName, method[0], request, method[1], options);
   }
 
   callView<Req, Out>(
@@ -124,52 +136,99 @@ export class TtrpcClient implements Client {
     requestType: MessageType<Req>,
     request: Init<Req>,
     onPayload: (payload: Uint8Array) => Out,
-    options: CallOptions = {},
+    options?: CallOptions,
   ): Promise<Out> {
-    return new Promise<Out>((resolve, reject) => {
-      const name = `${serviceName}/${methodName}`;
-      if (options.signal?.aborted) throw cancelled(name, options.signal);
-      const payload = local(name, () => encode(requestType, request));
-      const frame = this.#frameOf(name, this.#namesOf(name, serviceName, methodName), payload, options);
-      const outcome = {
-        onPayload: (view: Uint8Array): void => {
-          try {
-            resolve(local(name, () => onPayload(view)));
-          } catch (error) {
-            reject(error);
-          }
-        },
-        onError: reject,
-      };
-      this.#pending.set(frame.stream, new PendingCall(frame.stream, name, outcome, options, this.#giveUp));
-      this.#queue.push(frame);
-    });
+    return this.#call(serviceName, methodName, requestType, request, onPayload, options);
+  }
+
+  stream<Req, Res>(
+    serviceName: string,
+    methodName: string,
+    method: StreamMethod<Req, Res>,
+    options: StreamOptions<Req> = NO_OPTIONS,
+  ): ClientStream<Req, Res> {
+    const name = `${serviceName}/${methodName}`;
+    const request = options.request ?? ({} as Init<Req>);
+    const flags = method[2] === 'server' ? FLAG_REMOTE_CLOSED : FLAG_REMOTE_OPEN;
+    const id = this.#request(serviceName, methodName, method[0], request, options, flags);
+    const sender = new StreamSender(id, name, this.#queue);
+    if (method[2] === 'server') sender.end(new KataError('failed_precondition', `${name}: only the server sends`));
+    const stream = new OpenStream(id, name, method, sender, this.#gate, this.#giveUp);
+    this.#pending.set(id, stream as Pending);
+    stream.watch(options);
+    return stream;
   }
 
   close(reason?: string): void {
     this.#finish(new KataError('unavailable', reason ?? 'the connection is closed'), reason !== undefined);
   }
 
-  /** @throws KataError where the call cannot be sent */
-  #frameOf(name: string, names: Uint8Array, payload: Uint8Array, options: CallOptions): RequestFrame {
-    if (this.#end) throw new KataError(this.#end.code, `${name}: ${this.#end.message}`);
-    if (this.#pending.size >= this.#maxInFlight || this.#queue.length >= this.#maxInFlight)
-      throw new KataError('resource_exhausted', `${name}: ${this.#maxInFlight} calls are under way: wait for one`);
-    const timeout = Math.ceil((options.timeoutMs ?? 0) * 1e6);
-    const metadata = encodeMetadata(options.metadata);
-    const size = names.length + payload.length + metadata.length + FRAME_OVERHEAD_BYTES;
-    if (size > MAX_DATA_BYTES)
-      throw new KataError('resource_exhausted', `${name}: a request of ${size} bytes exceeds ${MAX_DATA_BYTES}`);
-    if (this.#queue.length > 0 && this.#queue.bytes + size > MAX_QUEUED_BYTES)
-      throw new KataError('resource_exhausted', `${name}: the peer does not read: ${this.#queue.bytes} bytes wait`);
-    return new RequestFrame(this.#takeStream(), names, payload, timeout, metadata);
+  #call<Req, Out>(
+    service: string,
+    method: string,
+    requestType: MessageType<Req>,
+    request: Init<Req>,
+    result: Result<Out>,
+    options: CallOptions = NO_OPTIONS,
+  ): Promise<Out> {
+    return new Promise((resolve, reject) => {
+      const stream = this.#request(service, method, requestType, request, options, 0);
+      const call = new PendingCall<Out>(stream, service, method, result, resolve, reject);
+      this.#pending.set(stream, call);
+      if (options !== NO_OPTIONS) call.watch(options, this.#giveUp);
+    });
   }
 
-  #namesOf(name: string, service: string, method: string): Uint8Array {
-    let names = this.#names.get(name);
+  /**
+   * Sends a request.
+   * @returns its stream id
+   * @throws KataError where it cannot be sent
+   */
+  #request<Req>(
+    service: string,
+    method: string,
+    type: MessageType<Req>,
+    request: Init<Req>,
+    options: CallOptions,
+    flags: number,
+  ): number {
+    const names = this.#namesOf(service, method);
+    try {
+      if (options.signal?.aborted) throw cancelled(`${service}/${method}`, options.signal);
+      if (this.#end) throw new KataError(this.#end.code, `${service}/${method}: ${this.#end.message}`);
+      const metadata = encodeMetadata(options.metadata);
+      const payload = this.#queue.stage(type, request, names.length, true);
+      const refusal = this.#refusal(names.length + payload + metadata.length + FRAME_OVERHEAD_BYTES);
+      if (refusal) throw new KataError('resource_exhausted', `${service}/${method}: ${refusal}`);
+      const timeout = options.timeoutMs ? Math.ceil(options.timeoutMs * 1e6) : 0;
+      const stream = this.#takeStream();
+      this.#queue.request(stream, flags, names, timeout, metadata);
+      return stream;
+    } catch (error) {
+      throw internal(`${service}/${method}`, error);
+    }
+  }
+
+  /** Why a request of so many bytes cannot be sent now. */
+  #refusal(size: number): string | undefined {
+    const { length, bytes } = this.#queue;
+    if (this.#pending.size >= this.#maxInFlight || length >= this.#maxInFlight)
+      return `${this.#maxInFlight} calls are under way: wait for one`;
+    if (size > MAX_DATA_BYTES) return `a request of ${size} bytes exceeds ${MAX_DATA_BYTES}`;
+    if (length > 0 && bytes + size > MAX_QUEUED_BYTES) return `the peer does not read: ${bytes} bytes wait`;
+    return undefined;
+  }
+
+  #namesOf(service: string, method: string): Uint8Array {
+    let methods = this.#names.get(service);
+    if (!methods) {
+      methods = new Map();
+      this.#names.set(service, methods);
+    }
+    let names = methods.get(method);
     if (!names) {
       names = encodeNames(service, method);
-      this.#names.set(name, names);
+      methods.set(method, names);
     }
     return names;
   }
@@ -190,27 +249,30 @@ export class TtrpcClient implements Client {
     const { records, bytes } = scanner;
     const stream = records[record + RECORD_STREAM] as number;
     const violation = violationOf(records, record);
-    if (violation) {
-      this.#fail(`the peer violates the protocol: ${violation} (stream id ${stream})`);
-      return false;
-    }
+    if (violation) return this.#violated(violation, stream);
     const call = this.#pending.get(stream);
-    if (!call) {
-      this.#unmatched++;
-      return true;
-    }
-    this.#pending.delete(stream);
-    const code = records[record + RECORD_CODE] as number;
-    if (code !== 0) {
-      const start = records[record + RECORD_TEXT] as number;
-      // Cut before decoding: at most 4 bytes a UTF-16 unit count.
-      const length = Math.min(records[record + RECORD_TEXT_LENGTH] as number, MAX_STATUS_TEXT * 4);
-      call.fail(errorOf(code, new TextDecoder().decode(bytes.subarray(start, start + length))));
+    const start = records[record + RECORD_PAYLOAD] as number;
+    const end = start + (records[record + RECORD_PAYLOAD_LENGTH] as number);
+    if (!call) this.#unmatched++;
+    else if (records[record + RECORD_FAULT] === FAULT_OVERSIZE) {
+      this.#pending.delete(stream);
+      call.fail(
+        new KataError('resource_exhausted', `${call.name}: an answer of ${end} bytes exceeds ${MAX_DATA_BYTES}`),
+      );
+    } else if (records[record + RECORD_TYPE] === TYPE_DATA) {
+      const refused = call.data(bytes, start, end, records[record + RECORD_FLAGS] as number);
+      if (refused) return this.#violated(refused, stream);
     } else {
-      const start = records[record + RECORD_PAYLOAD] as number;
-      call.succeed(bytes.subarray(start, start + (records[record + RECORD_PAYLOAD_LENGTH] as number)));
+      this.#pending.delete(stream);
+      if (records[record + RECORD_CODE] === 0) call.succeed(bytes, start, end);
+      else call.fail(statusIn(scanner, record));
     }
     return this.#end === undefined;
+  }
+
+  #violated(violation: string, stream: number): false {
+    this.#fail(`the peer violates the protocol: ${violation} (stream id ${stream})`);
+    return false;
   }
 
   #fail(reason: string): void {
@@ -229,24 +291,14 @@ export class TtrpcClient implements Client {
   }
 }
 
-/** What of a frame the protocol does not allow a server; undefined if nothing. */
-function violationOf(records: Uint32Array, record: number): string | undefined {
-  const fault = records[record + RECORD_FAULT];
-  const type = records[record + RECORD_TYPE];
-  const flags = records[record + RECORD_FLAGS] as number;
-  if (fault === FAULT_OVERSIZE) return `a frame of ${records[record + RECORD_PAYLOAD_LENGTH]} bytes`;
-  if (type !== TYPE_RESPONSE) return `message type ${type} where a response was expected`;
-  if ((flags & ~KNOWN_FLAGS) !== 0) return `reserved flags 0x${flags.toString(16)}`;
-  if ((records[record + RECORD_STREAM] as number) % 2 !== 1) return "a stream id of the server's";
-  if (fault === FAULT_ENVELOPE) return 'data that is no ttrpc.Response message';
-  return undefined;
-}
-
-/** Makes what goes wrong on our side of a call a KataError. */
-function local<T>(name: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw error instanceof KataError ? error : new KataError('internal', `${name}: ${reasonOf(error)}`);
-  }
+/** The error that a failed response stands for. */
+function statusIn({ records, bytes }: FrameScanner, record: number): KataError {
+  const start = records[record + RECORD_TEXT] as number;
+  // Cut before decoding: at most 4 bytes a UTF-16 unit count.
+  const length = Math.min(records[record + RECORD_TEXT_LENGTH] as number, MAX_STATUS_TEXT * 4);
+  const text = new TextDecoder().decode(bytes.subarray(start, start + length));
+  const details = records[record + RECORD_DETAILS] as number;
+  const detailsLength = records[record + RECORD_DETAILS_LENGTH] as number;
+  const kept = detailsLength <= MAX_STATUS_DETAILS ? bytes.slice(details, details + detailsLength) : undefined;
+  return errorOf((records[record + RECORD_CODE] as number) | 0, text, kept);
 }

@@ -10,7 +10,7 @@ import { KataError } from '../error.ts';
 import type { MessageType } from '../proto/codec.ts';
 import { fnv1a } from './frame-scanner.ts';
 import type { FrameScanner } from './frames.ts';
-import type { Handler, Service } from './types.ts';
+import type { Handler, Service, StreamHandler, Streaming } from './types.ts';
 
 /** Longest part of an unknown name that is repeated to the caller, bytes. */
 const MAX_NAME_BYTES = 256;
@@ -20,7 +20,15 @@ export interface Served {
   readonly method: Uint8Array;
   readonly request: MessageType<unknown>;
   readonly response: MessageType<unknown>;
+  /** Of a unary method. */
   readonly handler: Handler<unknown, unknown>;
+  /** Set where the method streams: then `handler` serves a stream. */
+  readonly streaming: Streaming | undefined;
+}
+
+/** A streaming method's handler. */
+export function streamHandlerOf({ handler }: Served): StreamHandler<unknown, unknown> {
+  return handler as unknown as StreamHandler<unknown, unknown>;
 }
 
 export class Dispatch {
@@ -31,9 +39,10 @@ export class Dispatch {
   constructor(services: readonly Service[]) {
     this.#services = new Set(services.map((service) => service.name));
     for (const { name, methods, handlers } of services) {
-      for (const [method, [request, response]] of Object.entries(methods)) {
+      for (const [method, [request, response, streaming]] of Object.entries(methods)) {
         const handler = handlers[method] as Handler<unknown, unknown> | undefined;
-        if (handler) this.#add({ service: Buffer.from(name), method: Buffer.from(method), request, response, handler });
+        const names = { service: Buffer.from(name), method: Buffer.from(method) };
+        if (handler) this.#add({ ...names, request, response, handler, streaming });
       }
     }
   }

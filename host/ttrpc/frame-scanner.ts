@@ -7,6 +7,8 @@ import {
   FAULT_OVERSIZE,
   MAX_RECORDS,
   RECORD_CODE,
+  RECORD_DETAILS,
+  RECORD_DETAILS_LENGTH,
   RECORD_FAULT,
   RECORD_FLAGS,
   RECORD_HASH,
@@ -145,8 +147,7 @@ export class JsScanner implements FrameScanner {
         records[record + RECORD_TIMEOUT_HIGH] = this.#high;
       } else if (tag === 0x2a) {
         this.#length(end);
-        const first = records[record + RECORD_METADATA_LENGTH] === 0 ? field : (records[record + RECORD_METADATA] ?? 0);
-        this.#span(record, RECORD_METADATA, RECORD_METADATA_LENGTH, first);
+        this.#stretch(record, RECORD_METADATA, RECORD_METADATA_LENGTH, field);
       } else this.#skip(tag & 7, end);
       if (this.#failed) return;
     }
@@ -160,6 +161,7 @@ export class JsScanner implements FrameScanner {
 
   #response(record: number, end: number): void {
     while (this.#at < end) {
+      const field = this.#at;
       const tag = this.#tag(end);
       if (this.#failed) return;
       if (tag === 0x0a) {
@@ -167,28 +169,40 @@ export class JsScanner implements FrameScanner {
         if (this.#failed) return;
         const stop = this.#at;
         this.#at = status;
-        this.#status(record, stop);
+        if (this.#status(record, stop)) this.#stretch(record, RECORD_DETAILS, RECORD_DETAILS_LENGTH, field);
       } else if (tag === 0x12) this.#span(record, RECORD_PAYLOAD, RECORD_PAYLOAD_LENGTH, this.#length(end));
       else this.#skip(tag & 7, end);
       if (this.#failed) return;
     }
   }
 
-  #status(record: number, end: number): void {
+  /** @returns whether it has details */
+  #status(record: number, end: number): boolean {
+    let detailed = false;
     while (this.#at < end) {
       const tag = this.#tag(end);
-      if (this.#failed) return;
+      if (this.#failed) return false;
       if (tag === 0x08) this.records[record + RECORD_CODE] = this.#varint(end);
       else if (tag === 0x12) this.#span(record, RECORD_TEXT, RECORD_TEXT_LENGTH, this.#length(end));
-      else this.#skip(tag & 7, end);
-      if (this.#failed) return;
+      else {
+        if (tag === 0x1a) detailed = true;
+        this.#skip(tag & 7, end);
+      }
+      if (this.#failed) return false;
     }
+    return detailed;
   }
 
   /** Notes the bytes from `start` to the cursor. */
   #span(record: number, word: number, lengthWord: number, start: number): void {
     this.records[record + word] = start;
     this.records[record + lengthWord] = this.#at - start;
+  }
+
+  /** Stretches a span from the first field of its kind to the cursor. A span of fields is never empty. */
+  #stretch(record: number, word: number, lengthWord: number, field: number): void {
+    const first = this.records[record + lengthWord] === 0 ? field : (this.records[record + word] as number);
+    this.#span(record, word, lengthWord, first);
   }
 
   /** @returns the varint's low 32 bits; the rest is in #high */

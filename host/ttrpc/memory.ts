@@ -4,6 +4,7 @@ import { core, Region } from '../core/core.ts';
 import { JsScanner } from './frame-scanner.ts';
 import { JsWriter } from './frame-writer.ts';
 import { type FrameScanner, type FrameWriter, wasmScanner, wasmWriter } from './frames.ts';
+import { PayloadWriter } from './payload.ts';
 
 export interface FrameMemory {
   readonly scanner: FrameScanner;
@@ -12,6 +13,8 @@ export interface FrameMemory {
   readonly window: Uint8Array;
   /** OUTPUT_BYTES at OUTPUT_BASE of the writer's bytes. */
   readonly output: Region;
+  /** Encodes messages into the output region. */
+  readonly encoder: PayloadWriter;
 }
 
 let shared: FrameMemory | undefined;
@@ -30,6 +33,7 @@ export function onHeap(): FrameMemory {
     writer: new JsWriter(bytes),
     window: bytes.subarray(WINDOW_BASE, WINDOW_BASE + WINDOW_BYTES),
     output: new Region(OUTPUT_BASE, OUTPUT_BASE + OUTPUT_BYTES),
+    encoder: encoderIn(bytes),
   };
 }
 
@@ -37,8 +41,18 @@ export function onHeap(): FrameMemory {
 function inWasm(): FrameMemory | undefined {
   try {
     const wasm = core();
-    return { scanner: wasmScanner(wasm), writer: wasmWriter(wasm), window: wasm.window, output: wasm.output };
+    return {
+      scanner: wasmScanner(wasm),
+      writer: wasmWriter(wasm),
+      window: wasm.window,
+      output: wasm.output,
+      encoder: encoderIn(wasm.memory),
+    };
   } catch {
     return undefined;
   }
+}
+
+function encoderIn(bytes: Uint8Array): PayloadWriter {
+  return new PayloadWriter(bytes.subarray(OUTPUT_BASE, OUTPUT_BASE + OUTPUT_BYTES));
 }

@@ -17,26 +17,28 @@ import {
   TYPE_REQUEST,
 } from '../../assembly/layout.ts';
 import { KataError, reasonOf } from '../error.ts';
-import { decode, encode } from '../proto/codec.ts';
+import { decode } from '../proto/codec.ts';
 import { Request } from '../proto/messages/ttrpc.ts';
 import { ServerCall } from './call.ts';
 import { copyOf } from './copy.ts';
-import type { Dispatch, Served } from './dispatch.ts';
-import { FRAME_OVERHEAD_BYTES, FrameQueue } from './frame-queue.ts';
+import { type Dispatch, type Served, streamHandlerOf } from './dispatch.ts';
+import { FrameQueue } from './frame-queue.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { FrameScanner } from './frames.ts';
-import { ResponseFrame, StatusFrame } from './outgoing.ts';
+import { FLAG_REMOTE_OPEN, FRAME_OVERHEAD_BYTES, StatusFrame } from './outgoing.ts';
+import { readPayload } from './payload.ts';
+import { ReadGate } from './read-gate.ts';
+import { ServedStream } from './served-stream.ts';
 import type { Accepted } from './socket.ts';
 import { statusOf } from './status.ts';
+import { StreamSender } from './stream-sender.ts';
 import { MAX_DATA_BYTES } from './types.ts';
 
-/** Most calls one connection may have under way; more are answered `resource_exhausted`. */
+/** Most calls and streams one connection may have under way; more are answered `resource_exhausted`. */
 export const MAX_CALLS = 4096;
 /** How long a closing connection may take to deliver its last answers, ms. */
 export const CLOSE_GRACE_MS = 1000;
 
-/** The caller may send data frames: a stream, which no method of ours is. */
-const FLAG_REMOTE_OPEN = 2;
 const NO_METADATA: ReadonlyMap<string, string> = new Map();
 
 export class ServerConnection {
@@ -45,7 +47,11 @@ export class ServerConnection {
   readonly #dispatch: Dispatch;
   readonly #socket: Socket;
   readonly #queue: FrameQueue;
-  readonly #calls = new Set<ServerCall>();
+  readonly #gate: ReadGate;
+  /** Calls and streams whose handlers have not settled, in no order. */
+  readonly #calls: ServerCall[] = [];
+  /** The streams among them. */
+  readonly #streams = new Map<number, ServedStream>();
   readonly #onDeadline = (call: ServerCall): void => this.#expire(call);
   #lastStream = 0;
 
@@ -53,11 +59,9 @@ export class ServerConnection {
     this.#dispatch = dispatch;
     const reader = new FrameReader((scanner, record) => this.#frame(scanner, record));
     this.#socket = accepted.open(reader);
+    this.#gate = new ReadGate(this.#socket);
     // A caller that does not take answers gets no more calls in.
-    this.#queue = new FrameQueue(this.#socket, (stalled) => {
-      if (stalled) this.#socket.pause();
-      else this.#socket.resume();
-    });
+    this.#queue = new FrameQueue(this.#socket, (stalled) => this.#gate.stall(stalled));
     this.closed = new Promise((resolve) => {
       // A connection that breaks is no news beyond its end.
       this.#socket.on('error', () => {});
@@ -82,26 +86,29 @@ export class ServerConnection {
     const stream = scanner.records[record + RECORD_STREAM] as number;
     try {
       this.#check(scanner, record, stream);
-      if (scanner.records[record + RECORD_TYPE] === TYPE_REQUEST) this.#request(scanner, record, stream);
+      const type = scanner.records[record + RECORD_TYPE];
+      if (type === TYPE_REQUEST) this.#request(scanner, record, stream);
+      else if (type === TYPE_DATA) this.#data(scanner, record, stream);
       // Other types are reserved for later versions of the protocol and ignored.
     } catch (error) {
-      this.#queue.push(new StatusFrame(stream, statusOf(error)));
+      // What is answered ends the stream of that id, also for its caller.
+      const open = this.#streams.get(stream);
+      if (open) this.#giveUp(open, asKataError(error));
+      else this.#queue.push(new StatusFrame(stream, statusOf(error)));
     }
     return !this.#socket.destroyed;
   }
 
   /** @throws KataError for frames that the protocol wants answered with a status */
   #check({ records }: FrameScanner, record: number, stream: number): void {
-    const type = records[record + RECORD_TYPE];
     const fault = records[record + RECORD_FAULT];
     if (fault === FAULT_OVERSIZE)
       throw new KataError(
         'resource_exhausted',
         `message length ${records[record + RECORD_PAYLOAD_LENGTH]} exceeds the maximum of ${MAX_DATA_BYTES} bytes`,
       );
-    if (stream % 2 !== 1) throw new KataError('invalid_argument', `stream id ${stream}: a client's must be odd`);
-    if (type === TYPE_DATA) throw new KataError('invalid_argument', `stream id ${stream}: no such stream is open`);
-    if (type !== TYPE_REQUEST) return;
+    if ((stream & 1) !== 1) throw new KataError('invalid_argument', `stream id ${stream}: a client's must be odd`);
+    if (records[record + RECORD_TYPE] !== TYPE_REQUEST) return;
     if (stream <= this.#lastStream)
       throw new KataError('invalid_argument', `stream id ${stream}: must be larger than the last, ${this.#lastStream}`);
     this.#lastStream = stream;
@@ -111,44 +118,79 @@ export class ServerConnection {
   #request(scanner: FrameScanner, record: number, stream: number): void {
     const { records, bytes } = scanner;
     const served = this.#dispatch.find(scanner, record);
-    if ((records[record + RECORD_FLAGS] as number) & FLAG_REMOTE_OPEN)
-      throw new KataError('unimplemented', 'streaming: all methods here take one request message');
-    if (this.#calls.size >= MAX_CALLS)
+    if (this.#calls.length >= MAX_CALLS)
       throw new KataError('resource_exhausted', `${MAX_CALLS} calls are under way on this connection: wait for one`);
-    const payload = records[record + RECORD_PAYLOAD] as number;
-    // A copy: the handler keeps `bytes` fields while the window takes the next read.
-    const copy = copyOf(bytes, payload, payload + (records[record + RECORD_PAYLOAD_LENGTH] as number));
-    const request = decoded(() => decode(served.request, copy));
-    const call = new ServerCall(stream, metadataOf(scanner, record), timeoutOf(records, record), this.#onDeadline);
-    this.#calls.add(call);
-    this.#run(served, request, call);
+    const metadata = metadataOf(scanner, record);
+    const timeoutMs = timeoutOf(records, record);
+    const open = ((records[record + RECORD_FLAGS] as number) & FLAG_REMOTE_OPEN) !== 0;
+    const start = records[record + RECORD_PAYLOAD] as number;
+    const end = start + (records[record + RECORD_PAYLOAD_LENGTH] as number);
+    if (served.streaming) {
+      const sender = new StreamSender(stream, `stream id ${stream}`, this.#queue);
+      const call = new ServedStream(served, sender, this.#gate, stream, metadata, timeoutMs);
+      // An empty request is a message only where there is no other.
+      if (served.streaming === 'server' || end > start) call.put(copyOf(bytes, start, end));
+      if (served.streaming === 'server' || !open) call.closeRemote();
+      this.#serve(call);
+      return;
+    }
+    if (open) throw new KataError('unimplemented', 'streaming: this method takes one request message');
+    const request = decoded(() => readPayload(served.request, bytes, start, end));
+    this.#call(served, request, new ServerCall(stream, metadata, timeoutMs));
   }
 
-  #run(served: Served, request: unknown, call: ServerCall): void {
+  #data({ records, bytes }: FrameScanner, record: number, stream: number): void {
+    const call = this.#streams.get(stream);
+    if (!call) throw new KataError('invalid_argument', `stream id ${stream}: no such stream is open`);
+    const start = records[record + RECORD_PAYLOAD] as number;
+    const data = copyOf(bytes, start, start + (records[record + RECORD_PAYLOAD_LENGTH] as number));
+    call.data(data, records[record + RECORD_FLAGS] as number);
+  }
+
+  #call(served: Served, request: unknown, call: ServerCall): void {
     try {
       const result = served.handler(request, call);
       if (result instanceof Promise) {
+        this.#begin(call);
         result.then(
           (response) => this.#answer(served, response, call),
           (error) => this.#fail(error, call),
         );
-      } else this.#answer(served, result, call);
+      } else this.#respond(served, result, call);
     } catch (error) {
-      this.#fail(error, call);
+      this.#queue.push(new StatusFrame(call.stream, statusOf(error)));
     }
+  }
+
+  #serve(call: ServedStream): void {
+    this.#begin(call);
+    this.#streams.set(call.stream, call);
+    const settled = async (): Promise<void> => {
+      try {
+        const result = await streamHandlerOf(call.served)(call);
+        if (call.served.streaming === 'client') this.#answer(call.served, result ?? {}, call);
+        else if (this.#finish(call)) call.closeSend();
+      } catch (error) {
+        this.#fail(error, call);
+      }
+      call.close();
+    };
+    settled();
   }
 
   #answer(served: Served, response: unknown, call: ServerCall): void {
     // Expired, or the caller has gone.
-    if (!this.#finish(call)) return;
+    if (this.#finish(call)) this.#respond(served, response, call);
+  }
+
+  #respond(served: Served, response: unknown, { stream }: ServerCall): void {
     try {
-      const payload = encode(served.response, response as never);
-      if (payload.length + FRAME_OVERHEAD_BYTES > MAX_DATA_BYTES)
-        throw new KataError('resource_exhausted', `an answer of ${payload.length} bytes exceeds ${MAX_DATA_BYTES}`);
-      this.#queue.push(new ResponseFrame(call.stream, payload));
+      const length = this.#queue.stage(served.response, response as never, 0, true);
+      if (length + FRAME_OVERHEAD_BYTES > MAX_DATA_BYTES)
+        throw new KataError('resource_exhausted', `an answer of ${length} bytes exceeds ${MAX_DATA_BYTES}`);
+      this.#queue.response(stream);
     } catch (error) {
-      const failure = error instanceof KataError ? error : new KataError('internal', reasonOf(error));
-      this.#queue.push(new StatusFrame(call.stream, statusOf(failure)));
+      this.#queue.push(new StatusFrame(stream, statusOf(asKataError(error))));
     }
   }
 
@@ -157,21 +199,41 @@ export class ServerConnection {
   }
 
   #expire(call: ServerCall): void {
-    const reason = new KataError('deadline_exceeded', 'the deadline of the call has passed');
+    this.#giveUp(call, new KataError('deadline_exceeded', 'the deadline of the call has passed'));
+  }
+
+  /** Tells the caller, and the handler. */
+  #giveUp(call: ServerCall, reason: KataError): void {
     this.#fail(reason, call);
     call.abort(reason);
   }
 
+  #begin(call: ServerCall): void {
+    call.index = this.#calls.length;
+    this.#calls.push(call);
+    call.start(this.#onDeadline);
+  }
+
+  /** @returns false if the call was over already */
   #finish(call: ServerCall): boolean {
+    if (call.index < 0) return false;
     call.end();
-    return this.#calls.delete(call);
+    const last = this.#calls.pop() as ServerCall;
+    if (last !== call) {
+      this.#calls[call.index] = last;
+      last.index = call.index;
+    }
+    call.index = -1;
+    if (call instanceof ServedStream) this.#streams.delete(call.stream);
+    return true;
   }
 
   /** Nobody waits for the calls under way any more. */
   #abandon(): void {
     const reason = new KataError('cancelled', 'the connection of the caller is closed');
-    const calls = [...this.#calls];
-    this.#calls.clear();
+    const calls = this.#calls.splice(0);
+    this.#streams.clear();
+    for (const call of calls) call.index = -1;
     for (const call of calls) call.abort(reason);
   }
 }
@@ -197,4 +259,8 @@ function decoded<T>(read: () => T): T {
   } catch (error) {
     throw new KataError('invalid_argument', reasonOf(error));
   }
+}
+
+function asKataError(error: unknown): KataError {
+  return error instanceof KataError ? error : new KataError('internal', reasonOf(error));
 }

@@ -53,11 +53,13 @@ test('a frame is written by the twin instead', ({ core, told }) => {
     const limit = OUTPUT_BASE + OUTPUT_BYTES;
     const frames = [
       () => writer.response(OUTPUT_BASE, limit, 7, 300),
-      () => writer.status(OUTPUT_BASE, limit, 7, 5, 200),
-      () => writer.request(OUTPUT_BASE, limit, 7, 10, 0, 5, 6, 9),
+      () => writer.status(OUTPUT_BASE, limit, 7, 5, 200, 30),
+      () => writer.data(OUTPUT_BASE, limit, 7, 1, 300),
+      () => writer.request(OUTPUT_BASE, limit, 7, 2, 10, 0, 5, 6, 9),
     ];
     return frames.map((put) => {
       core.memory.fill(0, OUTPUT_BASE, OUTPUT_BASE + 64);
+      core.state[STATE_FRAME_END] = 0;
       const at = put();
       const bytes = core.memory.subarray(OUTPUT_BASE, OUTPUT_BASE + 64);
       return [at, core.state[STATE_FRAME_END], Buffer.from(bytes).toString('hex')].join(' ');

@@ -238,8 +238,21 @@ test('expired calls that the peer has not read count too', async ({ path }) => {
   client.close();
 });
 
+test('an oversized answer ends its call; the connection goes on', async ({ client, peer }) => {
+  const calls = [failure(echo(client, Buffer.of(1))), echo(client, Buffer.of(2))];
+  await peer.next();
+  const { data } = await peer.next();
+  peer.write(
+    frame(1, RESPONSE, Buffer.alloc(MAX_DATA_BYTES + 1)),
+    frame(99, RESPONSE, Buffer.alloc(MAX_DATA_BYTES + 1)),
+  );
+  assert.is(((await calls[0]) as KataError).code, 'resource_exhausted');
+  peer.write(response(3, { payload: decode(Request, data).payload }));
+  assert.is(((await calls[1]) as Any).value[0], 2);
+  assert.is(client.unmatched, 1);
+});
+
 const violations: Record<string, Buffer> = {
-  'an oversized frame': frame(1, RESPONSE, Buffer.alloc(0), 0, MAX_DATA_BYTES + 1),
   'a request': frame(1, REQUEST, Buffer.alloc(0)),
   'a data frame': frame(1, DATA, Buffer.alloc(0)),
   'a reserved type': frame(1, 0, Buffer.alloc(0)),

@@ -3,17 +3,28 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OUTPUT_BASE, OUTPUT_BYTES, STATE_FRAME_END } from '../../../assembly/layout.ts';
 import { encode } from '../../../host/proto/codec.ts';
-import type { Frame } from '../../../host/ttrpc/frame-queue.ts';
+import { Status } from '../../../host/proto/messages/rpc_status.ts';
 import { JsWriter } from '../../../host/ttrpc/frame-writer.ts';
-import { encodeMetadata, encodeNames, RequestFrame, ResponseFrame, StatusFrame } from '../../../host/ttrpc/outgoing.ts';
+import {
+  DataFrame,
+  encodeMetadata,
+  encodeNames,
+  type Frame,
+  RequestFrame,
+  ResponseFrame,
+  StatusFrame,
+} from '../../../host/ttrpc/outgoing.ts';
 import { MAX_DATA_BYTES } from '../../../host/ttrpc/types.ts';
 import { implementations } from './implementations.ts';
-import { request, response } from './wire.ts';
+import { DATA, request, response, frame as wireFrame } from './wire.ts';
 
 const SEED = 20260103;
 const LIMIT = OUTPUT_BASE + OUTPUT_BYTES;
 const stream = fc.nat(0xffff_ffff);
 const bytes = fc.uint8Array({ maxLength: 20_000 });
+const details = fc.array(fc.record({ type_url: fc.string(), value: fc.uint8Array({ maxLength: 300 }) }), {
+  maxLength: 4,
+});
 
 for (const { name, writer } of implementations) {
   const test = suite(`frame writer: ${name}`);
@@ -38,9 +49,25 @@ for (const { name, writer } of implementations) {
 
   test('statuses', () => {
     fc.assert(
-      fc.property(stream, fc.nat(200), fc.string({ unit: 'binary', maxLength: 400 }), (id, code, message) => {
-        const frame = written(new StatusFrame(id, { code, message }));
-        assert.is(Buffer.compare(frame, response(id, { status: { code, message } })), 0);
+      fc.property(
+        stream,
+        fc.nat(200),
+        fc.string({ unit: 'binary', maxLength: 400 }),
+        details,
+        (id, code, message, any) => {
+          const encoded = encode(Status, { details: any });
+          const frame = written(new StatusFrame(id, { code, message, details: encoded }));
+          assert.is(Buffer.compare(frame, response(id, { status: { code, message, details: any } })), 0);
+        },
+      ),
+      { seed: SEED, numRuns: 300 },
+    );
+  });
+
+  test('data frames', () => {
+    fc.assert(
+      fc.property(stream, fc.nat(255), bytes, (id, flags, payload) => {
+        assert.is(Buffer.compare(written(new DataFrame(id, flags, payload)), wireFrame(id, DATA, payload, flags)), 0);
       }),
       { seed: SEED, numRuns: 300 },
     );
@@ -55,16 +82,18 @@ for (const { name, writer } of implementations) {
     fc.assert(
       fc.property(
         stream,
+        fc.nat(255),
         text,
         text,
         bytes,
         fc.maxSafeNat(),
         pairs,
-        (id, service, method, payload, timeout, metadata) => {
+        (id, flags, service, method, payload, timeout, metadata) => {
           const fields = encodeMetadata(Object.fromEntries(metadata));
-          const frame = written(new RequestFrame(id, encodeNames(service, method), payload, timeout, fields));
+          const frame = written(new RequestFrame(id, flags, encodeNames(service, method), payload, timeout, fields));
           const entries = metadata.map(([key, value]) => ({ key, value }));
-          const expected = request(id, { service, method, payload, timeout_nano: timeout, metadata: entries });
+          const value = { service, method, payload, timeout_nano: timeout, metadata: entries };
+          const expected = request(id, value, flags);
           assert.is(Buffer.compare(frame, expected), 0);
         },
       ),
@@ -73,7 +102,7 @@ for (const { name, writer } of implementations) {
   });
 
   test('a timeout beyond 2^63 is written as its two words', () => {
-    const payload = writer.request(OUTPUT_BASE, LIMIT, 1, 0, 0, 0xffff_ffff, 0xffff_ffff, 0);
+    const payload = writer.request(OUTPUT_BASE, LIMIT, 1, 0, 0, 0, 0xffff_ffff, 0xffff_ffff, 0);
     const end = writer.state[STATE_FRAME_END] as number;
     const frame = Buffer.from(writer.bytes.subarray(OUTPUT_BASE, end));
     assert.is(payload, OUTPUT_BASE + 10);
@@ -88,12 +117,15 @@ for (const { name, writer } of implementations) {
     const most = MAX_DATA_BYTES - overhead - 1;
     assert.ok(writer.response(OUTPUT_BASE, far, 1, most) > 0);
     assert.is(writer.response(OUTPUT_BASE, far, 1, most + 1), 0);
+    assert.is(writer.data(OUTPUT_BASE, far, 1, 0, MAX_DATA_BYTES), OUTPUT_BASE + 10);
     for (const huge of [MAX_DATA_BYTES + 1, 0xffff_ffff]) {
       assert.is(writer.response(OUTPUT_BASE, far, 1, huge), 0);
-      assert.is(writer.status(OUTPUT_BASE, far, 1, 5, huge), 0);
-      assert.is(writer.request(OUTPUT_BASE, far, 1, huge, 0, 0, 0, 0), 0);
-      assert.is(writer.request(OUTPUT_BASE, far, 1, 0, huge, 0, 0, 0), 0);
-      assert.is(writer.request(OUTPUT_BASE, far, 1, 0, 0, 0, 0, huge), 0);
+      assert.is(writer.status(OUTPUT_BASE, far, 1, 5, huge, 0), 0);
+      assert.is(writer.status(OUTPUT_BASE, far, 1, 5, 0, huge), 0);
+      assert.is(writer.data(OUTPUT_BASE, far, 1, 0, huge), 0);
+      assert.is(writer.request(OUTPUT_BASE, far, 1, 0, huge, 0, 0, 0, 0), 0);
+      assert.is(writer.request(OUTPUT_BASE, far, 1, 0, 0, huge, 0, 0, 0), 0);
+      assert.is(writer.request(OUTPUT_BASE, far, 1, 0, 0, 0, 0, 0, huge), 0);
     }
   });
 

@@ -1,0 +1,115 @@
+/** A stream that a client has opened. https://github.com/containerd/ttrpc/blob/main/PROTOCOL.md#streaming */
+import { KataError } from '../error.ts';
+import { decode, type Init } from '../proto/codec.ts';
+import { MAX_TIMER_MS } from './call.ts';
+import { copyOf } from './copy.ts';
+import { Inbox } from './inbox.ts';
+import { FLAG_NO_DATA, FLAG_REMOTE_CLOSED } from './outgoing.ts';
+import { cancelled, internal, late, type Pending } from './pending-call.ts';
+import type { ReadGate } from './read-gate.ts';
+import type { StreamSender } from './stream-sender.ts';
+import type { CallOptions, ClientStream, StreamMethod } from './types.ts';
+
+export class OpenStream<Req, Res> implements ClientStream<Req, Res>, Pending {
+  readonly #method: StreamMethod<Req, Res>;
+  readonly #sender: StreamSender;
+  readonly #inbox: Inbox<Res>;
+  readonly #onGivenUp: (stream: Pending) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #signal: AbortSignal | undefined;
+  #onAbort: (() => void) | undefined;
+
+  /** @param onGivenUp called when nobody waits for the stream any more although the server may send to it */
+  constructor(
+    readonly stream: number,
+    readonly name: string,
+    method: StreamMethod<Req, Res>,
+    sender: StreamSender,
+    gate: ReadGate,
+    onGivenUp: (stream: Pending) => void,
+  ) {
+    this.#method = method;
+    this.#sender = sender;
+    this.#onGivenUp = onGivenUp;
+    this.#inbox = new Inbox(gate, (data) => this.#decode(data));
+  }
+
+  /** Follows a deadline and a signal. */
+  watch({ timeoutMs = 0, signal }: CallOptions): void {
+    if (timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS)
+      this.#timer = setTimeout(() => this.abort(late(this.name, timeoutMs)), timeoutMs);
+    if (signal) {
+      this.#signal = signal;
+      this.#onAbort = () => this.abort(cancelled(this.name, signal));
+      signal.addEventListener('abort', this.#onAbort, { once: true });
+    }
+  }
+
+  send(message: Init<Req>): Promise<void> {
+    return this.#sender.send(this.#method[0], message);
+  }
+
+  closeSend(): void {
+    this.#sender.close();
+  }
+
+  receive(): Promise<Res | undefined> {
+    return this.#inbox.take();
+  }
+
+  abort(reason: KataError = new KataError('cancelled', `${this.name}: the stream was given up`)): void {
+    this.#onGivenUp(this);
+    this.#over(reason);
+    this.#inbox.drop(reason);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<Res> {
+    try {
+      for (let next = await this.receive(); next !== undefined; next = await this.receive()) yield next;
+    } finally {
+      // Changes nothing but where the loop was left early.
+      this.abort();
+    }
+  }
+
+  succeed(memory: Uint8Array, start: number, end: number): void {
+    // The one response; where the server streams it ends the stream, and has a message only if it is not empty.
+    if (this.#method[2] === 'client' || end > start) this.#inbox.put(copyOf(memory, start, end));
+    this.#over(undefined);
+    this.#inbox.end();
+  }
+
+  fail(error: KataError): void {
+    this.#over(error);
+    this.#inbox.end(error);
+  }
+
+  data(memory: Uint8Array, start: number, end: number, flags: number): string | undefined {
+    if (this.#method[2] === 'client') return 'a data frame where one response was expected';
+    if ((flags & FLAG_NO_DATA) === 0) this.#inbox.put(copyOf(memory, start, end));
+    else if (end > start) return `${end - start} bytes in a data frame that says it has none`;
+    if ((flags & FLAG_REMOTE_CLOSED) !== 0) {
+      this.#onGivenUp(this);
+      this.#over(undefined);
+      this.#inbox.end();
+    }
+    return undefined;
+  }
+
+  #decode(data: Uint8Array): Res {
+    try {
+      return decode(this.#method[1], data);
+    } catch (error) {
+      const failure = internal(this.name, error);
+      this.abort(failure);
+      throw failure;
+    }
+  }
+
+  /** Nothing is sent any more, and no clock runs. */
+  #over(error: KataError | undefined): void {
+    clearTimeout(this.#timer);
+    if (this.#onAbort) this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#sender.end(error ?? new KataError('failed_precondition', `${this.name}: the server has ended the stream`));
+  }
+}
