@@ -2,9 +2,10 @@
 import { formatIp, parseIp } from './address.ts';
 import { listAddresses } from './addresses.ts';
 import { AgentError, errnoOf, reasonOf } from './error.ts';
+import { InputStream } from './input.ts';
 import { type Call, type Loop, POLLOUT } from './loop-interface.ts';
 import type { AgentHandlers, ForwardHandlers } from './service-table.ts';
-import { InputStream, OutputStream, SharedFd } from './stream.ts';
+import { OutputStream, SharedFd } from './stream.ts';
 import type { Sys } from './sys.ts';
 
 /** Most connections at a time. */

@@ -2,6 +2,7 @@
 import { encode, type MessageType } from '../../host/proto/codec.ts';
 import { Response } from '../../host/proto/messages/ttrpc.ts';
 import { AgentError } from './error.ts';
+import type { Held } from './held.ts';
 
 /** Bytes of a header: u32 data length, u32 stream id, u8 type, u8 flags; big endian. */
 export const HEADER_BYTES = 10;
@@ -34,6 +35,16 @@ export function responseFrame(stream: number, type: MessageType<unknown>, value:
   return wrap(stream, encode(type, value as object), undefined);
 }
 
+/**
+ * An answer whose bytes are in the kernel.
+ * @throws Error if the message has other fields than one of `bytes`
+ */
+export function heldFrame(stream: number, type: MessageType<unknown>, held: Held): (Uint8Array | Held)[] {
+  const field = type.fields()[0];
+  if (type.fields().length !== 1 || field?.[2] !== 'bytes') throw new Error('only bytes can be held');
+  return [start(stream, held.length, field[0] * 8 + 2), held];
+}
+
 /** An answer that says why there is none. */
 export function statusFrame(stream: number, code: number, text: string): Uint8Array[] {
   const data = encode(Response, { status: { code, message: text.slice(0, MAX_STATUS_CHARS) } });
@@ -42,22 +53,27 @@ export function statusFrame(stream: number, code: number, text: string): Uint8Ar
 
 /** Puts a frame around a payload, or around the bytes (field `tag`) that make up a payload. */
 function wrap(stream: number, payload: Uint8Array, tag: number | undefined): Uint8Array[] {
+  const head = start(stream, payload.length, tag);
+  return payload.length < COPY_BYTES ? [joined(head, payload)] : [head, payload];
+}
+
+/** Everything of a frame that comes before so many bytes of payload, or of the field `tag` that makes up the payload. */
+function start(stream: number, bytes: number, tag: number | undefined): Uint8Array {
   const head: number[] = [];
   if (tag !== undefined) {
     head.push(PAYLOAD_TAG);
-    pushVarint(head, 1 + varintBytes(payload.length) + payload.length);
+    pushVarint(head, 1 + varintBytes(bytes) + bytes);
     head.push(tag);
-    pushVarint(head, payload.length);
-  } else if (payload.length > 0) {
+    pushVarint(head, bytes);
+  } else if (bytes > 0) {
     head.push(PAYLOAD_TAG);
-    pushVarint(head, payload.length);
+    pushVarint(head, bytes);
   }
-  const length = head.length + payload.length;
+  const length = head.length + bytes;
   if (length > MAX_DATA_BYTES) {
     throw new AgentError('resource_exhausted', `an answer of ${length} bytes exceeds the limit of ${MAX_DATA_BYTES}`);
   }
-  const start = joined(header(stream, length), Uint8Array.from(head));
-  return payload.length < COPY_BYTES ? [joined(start, payload)] : [start, payload];
+  return joined(header(stream, length), Uint8Array.from(head));
 }
 
 function header(stream: number, length: number): Uint8Array {

@@ -1,8 +1,9 @@
 /** The guest's packet filter rules, where the guest has the programs for them. */
 import { AgentError } from './error.ts';
+import { InputStream } from './input.ts';
 import { POLLHUP, POLLIN } from './loop-interface.ts';
 import { type Guest, programPath } from './options.ts';
-import { InputStream, SharedFd } from './stream.ts';
+import { SharedFd } from './stream.ts';
 
 /** Most bytes of rules. A frame takes 4 MiB. */
 export const MAX_RULES_BYTES = 3 * 1024 * 1024;

@@ -30,6 +30,11 @@ export interface Loop {
 export interface Call {
   /** True once the caller can no longer be answered: its connection has closed or its deadline has passed. */
   readonly gone: boolean;
+  /**
+   * Moves up to `most` bytes out of a pipe; they become the only `bytes` field of this call's answer, and never pass through the agent's
+   * memory. The bytes moved; 0: the end; -1: nothing there yet; undefined: not possible (now), they have to be read.
+   */
+  hold?(pipe: number, most: number): number | undefined;
 }
 
 /** Serves one method. `bytes` fields of the request must be copied to be kept. */

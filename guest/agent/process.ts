@@ -1,7 +1,8 @@
 /** One process of a container: its exit status, who waits for it, and its streams. */
 import { AgentError, errnoOf } from './error.ts';
+import { InputStream } from './input.ts';
 import type { Call, Loop } from './loop-interface.ts';
-import { InputStream, OutputStream, SharedFd } from './stream.ts';
+import { OutputStream, SharedFd } from './stream.ts';
 import type { Sys } from './sys.ts';
 
 export const SIGKILL = 9;
@@ -51,8 +52,8 @@ export class Process {
     } else {
       this.master = -1;
       this.stdin = new InputStream(sys, loop, new SharedFd(sys, stdio.stdin, 1), false);
-      this.stdout = new OutputStream(sys, loop, new SharedFd(sys, stdio.stdout, 1));
-      this.stderr = new OutputStream(sys, loop, new SharedFd(sys, stdio.stderr, 1));
+      this.stdout = new OutputStream(sys, loop, new SharedFd(sys, stdio.stdout, 1), true);
+      this.stderr = new OutputStream(sys, loop, new SharedFd(sys, stdio.stderr, 1), true);
     }
     this.exited = loop.exited(pid).then(async (status) => {
       // At once: the pid may be another process's from here on.

@@ -1,6 +1,7 @@
 /** A process's stdin, stdout and stderr as the protocol sees them: long-poll reads, whole writes, both in order. */
-import { AgentError, errnoOf, reasonOf } from './error.ts';
-import { type Call, type Loop, POLLIN, POLLOUT } from './loop-interface.ts';
+import { AgentError, reasonOf } from './error.ts';
+import { LARGE_PIPE_BYTES } from './held.ts';
+import { type Call, type Loop, POLLIN } from './loop-interface.ts';
 import { Pace } from './pace.ts';
 import type { Sys } from './sys.ts';
 
@@ -8,15 +9,15 @@ import type { Sys } from './sys.ts';
 export const MAX_READ_BYTES = 1024 * 1024;
 /** Most reads that wait on one stream. */
 export const MAX_PENDING_READS = 64;
-/** Most bytes of stdin that wait for a process to take them. */
-export const MAX_PENDING_WRITE_BYTES = 16 * 1024 * 1024;
 /** How long output may still come, ms, from children that outlive their process and hold its stdout. */
 export const DRAIN_MS = 500;
 
-/** End of transmission: what a terminal's line discipline turns into end of file. */
-const EOT = 4;
-const NEWLINES: readonly (number | undefined)[] = [undefined, 10, 13, EOT];
-const BROKEN_PIPE = 'EPIPE: Broken pipe: the process does not read its stdin any more';
+/** Output that follows so much of it at once stays in the kernel on its way to the channel, bytes. */
+export const HOLD_BYTES = 16 * 1024;
+
+/** Output that once has left so much at a time gets a larger pipe, bytes. */
+export const LARGE_BYTES = 128 * 1024;
+
 const EMPTY = new Uint8Array(0);
 
 /** A descriptor with several users; the last to release it closes it. */
@@ -50,11 +51,16 @@ export class OutputStream {
   private bytesSinceEnd = 0;
   private readonly pace = new Pace();
   private resting: 'no' | 'yes' | 'rested' = 'no';
+  /** A lot was there last time. */
+  private streams = false;
+  private large = false;
 
   constructor(
     private readonly sys: Sys,
     private readonly loop: Loop,
     private readonly shared: SharedFd,
+    /** The descriptor is a pipe's, and of no other kind. */
+    private readonly pipe = false,
   ) {}
 
   /** True once the end of file has been handed out or the stream was closed. */
@@ -108,9 +114,9 @@ export class OutputStream {
         continue;
       }
       if (this.rests()) return;
-      let data: Uint8Array | null;
+      let data: Uint8Array | null | undefined;
       try {
-        data = this.closed ? EMPTY : this.next(first.bytes);
+        data = this.closed ? EMPTY : this.next(first);
       } catch (thrown) {
         this.pending.shift();
         first.reject(new AgentError('internal', `reading output: ${reasonOf(thrown)}`));
@@ -122,8 +128,8 @@ export class OutputStream {
         return;
       }
       this.pending.shift();
-      first.resolve(data);
-      if (data.length === 0) this.close();
+      first.resolve(data ?? EMPTY);
+      if (data?.length === 0) this.close();
     }
     this.disarm();
   }
@@ -141,16 +147,34 @@ export class OutputStream {
     return true;
   }
 
-  /** null: nothing yet. */
-  private next(bytes: number): Uint8Array | null {
+  /** null: nothing yet; undefined: the call holds it. */
+  private next({ bytes, call }: PendingRead): Uint8Array | null | undefined {
     // All the process itself had left behind fits one pipe; a child that never stops writing does not keep it open.
     if (this.late && this.bytesSinceEnd >= MAX_READ_BYTES) return EMPTY;
-    const data = this.resting === 'rested' ? this.drain(bytes) : this.sys.read(this.shared.fd, bytes);
+    const rested = this.resting === 'rested';
     this.resting = 'no';
-    this.pace.read(data?.length ?? 0, this.sys.now());
-    if (data === null) return this.late ? EMPTY : null;
-    if (this.processGone) this.bytesSinceEnd += data.length;
+    const held = this.hold(bytes, call);
+    const data = held !== undefined ? undefined : rested ? this.drain(bytes) : this.sys.read(this.shared.fd, bytes);
+    const length = data === undefined ? Math.max(held ?? 0, 0) : (data?.length ?? 0);
+    this.pace.read(length, this.sys.now());
+    if (length > 0) this.streams = length >= HOLD_BYTES;
+    if (length >= LARGE_BYTES) this.enlarge();
+    if (data === null || held === -1) return this.late ? EMPTY : null;
+    if (held === 0) return EMPTY;
+    if (this.processGone) this.bytesSinceEnd += length;
     return data;
+  }
+
+  /** Has the call take what there is without a copy. undefined: it has to be read. */
+  private hold(bytes: number, call: Call | undefined): number | undefined {
+    // Little is read faster than it is moved.
+    return this.pipe && this.streams ? call?.hold?.(this.shared.fd, bytes) : undefined;
+  }
+
+  private enlarge(): void {
+    if (!this.pipe || this.large) return;
+    this.large = true;
+    this.sys.setPipeSize(this.shared.fd, LARGE_PIPE_BYTES);
   }
 
   /** A terminal gives 4 KiB at a time, however much there is. */
@@ -188,109 +212,5 @@ export class OutputStream {
   private disarm(): void {
     this.unwatch?.();
     this.unwatch = undefined;
-  }
-}
-
-interface PendingWrite {
-  readonly data: Uint8Array;
-  offset: number;
-  readonly resolve: () => void;
-  readonly reject: (reason: Error) => void;
-}
-
-/** stdin. For a terminal the end of input is a character, since its descriptor carries the output too. */
-export class InputStream {
-  private readonly pending: PendingWrite[] = [];
-  private pendingBytes = 0;
-  private unwatch: (() => void) | undefined;
-  private state: 'open' | 'closing' | 'closed' = 'open';
-  private lastByte: number | undefined;
-
-  constructor(
-    private readonly sys: Sys,
-    private readonly loop: Loop,
-    private readonly shared: SharedFd,
-    private readonly terminal: boolean,
-  ) {}
-
-  /**
-   * Resolves once the process's pipe has taken all of `data`.
-   * @throws AgentError internal when stdin is closed or the process no longer reads it, resource_exhausted over MAX_PENDING_WRITE_BYTES
-   */
-  write(data: Uint8Array): Promise<void> {
-    if (this.state !== 'open') return Promise.reject(new AgentError('internal', 'Cannot get writer: stdin is closed'));
-    if (this.pendingBytes + data.length > MAX_PENDING_WRITE_BYTES) {
-      const text = `${MAX_PENDING_WRITE_BYTES} bytes of stdin wait already; wait for the answers`;
-      return Promise.reject(new AgentError('resource_exhausted', text));
-    }
-    this.lastByte = data.length > 0 ? data[data.length - 1] : this.lastByte;
-    // Most writes fit the pipe as they come, and need no copy.
-    const taken = this.pending.length === 0 ? this.take(data) : 0;
-    if (taken === undefined) return Promise.reject(new AgentError('internal', BROKEN_PIPE));
-    return taken === data.length ? Promise.resolve() : this.enqueue(data.slice(taken));
-  }
-
-  /** End of input, after all that was written before. Idempotent. */
-  close(): void {
-    if (this.state !== 'open') return;
-    if (this.terminal) {
-      // In the middle of a line the first EOT only flushes the line.
-      const marks = NEWLINES.includes(this.lastByte) ? [EOT] : [EOT, EOT];
-      this.enqueue(new Uint8Array(marks)).catch(() => {});
-    }
-    this.state = 'closing';
-    this.pump();
-  }
-
-  /** Nobody reads any more: waiting writes fail. */
-  abort(reason: string): void {
-    if (this.state === 'closed') return;
-    this.state = 'closed';
-    this.unwatch?.();
-    this.unwatch = undefined;
-    this.shared.release();
-    for (const write of this.pending.splice(0)) write.reject(new AgentError('internal', reason));
-    this.pendingBytes = 0;
-  }
-
-  private enqueue(data: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.pending.push({ data, offset: 0, resolve, reject });
-      this.pendingBytes += data.length;
-      this.pump();
-    });
-  }
-
-  /** Bytes the process's pipe has taken; undefined: it takes no more, and the stream is closed. */
-  private take(data: Uint8Array): number | undefined {
-    try {
-      return this.sys.write(this.shared.fd, data);
-    } catch (thrown) {
-      const gone = errnoOf(thrown) === 'EPIPE' || errnoOf(thrown) === 'EIO';
-      this.abort(gone ? BROKEN_PIPE : reasonOf(thrown));
-      return undefined;
-    }
-  }
-
-  private pump(): void {
-    for (;;) {
-      const first = this.pending[0];
-      if (!first) break;
-      if (first.offset < first.data.length) {
-        const taken = this.take(first.data.subarray(first.offset));
-        if (taken === undefined) return;
-        first.offset += taken;
-        this.pendingBytes -= taken;
-        if (first.offset < first.data.length) {
-          this.unwatch ??= this.loop.watch(this.shared.fd, POLLOUT, () => this.pump());
-          return;
-        }
-      }
-      this.pending.shift();
-      first.resolve();
-    }
-    this.unwatch?.();
-    this.unwatch = undefined;
-    if (this.state === 'closing' && !this.terminal) this.abort('stdin is closed');
   }
 }

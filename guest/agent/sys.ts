@@ -120,6 +120,13 @@ export interface Sys {
   /** Writes chunk after chunk until all are written or the descriptor would block; the bytes written. */
   writev(fd: number, chunks: readonly Uint8Array[]): number;
   pwrite(fd: number, data: Uint8Array, offset: number): number;
+  /**
+   * Moves bytes inside the kernel, to or from a pipe, until `most` are moved, `from` is empty or `to` takes no more. The bytes moved;
+   * 0: the end of `from`; -1: nothing can be moved now. Throws EINVAL for descriptors it cannot be done with.
+   */
+  splice(from: number, to: number, most: number): number;
+  /** Makes a pipe hold so many bytes; false where the kernel's limits forbid it. */
+  setPipeSize(fd: number, bytes: number): boolean;
   /** Read end and write end, both non-blocking at our side. */
   pipe(): [read: number, write: number];
   setNonBlocking(fd: number, on: boolean): void;

@@ -8,14 +8,17 @@ import { AgentError, CODES, reasonOf } from './error.ts';
 import {
   FLAG_REMOTE_OPEN,
   HEADER_BYTES,
+  heldFrame,
   MAX_DATA_BYTES,
   responseFrame,
   statusFrame,
   TYPE_DATA,
   TYPE_REQUEST,
 } from './frame.ts';
+import { Held, Holder } from './held.ts';
 import type { EventLoop } from './loop.ts';
-import { type Call, POLLHUP, POLLIN, POLLOUT } from './loop-interface.ts';
+import { type Call, POLLIN } from './loop-interface.ts';
+import { type Chunk, Outbox } from './outbox.ts';
 import type { Method, Services } from './service-table.ts';
 import type { Sys } from './sys.ts';
 
@@ -28,11 +31,6 @@ const RECEIVE_BYTES = 64 * 1024;
 /** Longest deadline that is kept, milliseconds; a longer one is no deadline. */
 const MAX_DEADLINE_MS = 0x7fff_ffff;
 
-interface InFlight extends Call {
-  gone: boolean;
-  cancelDeadline: (() => void) | undefined;
-}
-
 export class Connection {
   private buffer = new Uint8Array(RECEIVE_BYTES);
   private used = 0;
@@ -40,10 +38,9 @@ export class Connection {
   private discarding = 0;
   private lastStream = 0;
   private readonly inFlight = new Map<number, InFlight>();
-  private queue: Uint8Array[] = [];
-  private queuedBytes = 0;
   private unwatchRead: (() => void) | undefined;
-  private unwatchWrite: (() => void) | undefined;
+  private readonly holder: Holder;
+  private readonly outbox: Outbox;
   private ended = false;
 
   /**
@@ -59,6 +56,11 @@ export class Connection {
     private readonly sessions: boolean,
     private readonly onEnd: () => void,
   ) {
+    this.holder = new Holder(sys);
+    const onTaken = () => {
+      if (this.outbox.bytes <= MAX_QUEUED_BYTES / 2) this.listen();
+    };
+    this.outbox = new Outbox(sys, loop, fd, this.holder, onTaken, () => this.end());
     this.listen();
   }
 
@@ -67,9 +69,9 @@ export class Connection {
     if (this.ended) return;
     this.ended = true;
     this.unwatchRead?.();
-    this.unwatchWrite?.();
     this.forgetCalls();
-    this.queue = [];
+    this.outbox.end();
+    this.holder.end();
     this.onEnd();
   }
 
@@ -189,7 +191,7 @@ export class Connection {
   // ---- calling ----
 
   private call(stream: number, method: Method, request: Request): void {
-    const call: InFlight = { gone: false, cancelDeadline: undefined };
+    const call = new InFlight(this.holder);
     this.inFlight.set(stream, call);
     this.setDeadline(stream, call, request);
     try {
@@ -219,7 +221,10 @@ export class Connection {
 
   private answer(stream: number, call: InFlight, method: Method, value: unknown): void {
     try {
-      this.settle(stream, call, () => responseFrame(stream, method.response, value ?? {}));
+      const { held } = call;
+      this.settle(stream, call, () =>
+        held ? heldFrame(stream, method.response, held) : responseFrame(stream, method.response, value ?? {}),
+      );
     } catch (error) {
       this.answerError(stream, call, error);
     }
@@ -232,8 +237,12 @@ export class Connection {
   }
 
   /** Sends a call's answer, once, and to nobody but its caller. */
-  private settle(stream: number, call: InFlight, frame: () => Uint8Array[]): void {
-    if (call.gone) return;
+  private settle(stream: number, call: InFlight, frame: () => Chunk[]): void {
+    if (call.gone) {
+      if (call.held) this.holder.release(call.held);
+      call.held = undefined;
+      return;
+    }
     const chunks = frame();
     call.cancelDeadline?.();
     if (this.inFlight.get(stream) === call) this.inFlight.delete(stream);
@@ -246,54 +255,29 @@ export class Connection {
 
   // ---- sending ----
 
-  private send(chunks: readonly Uint8Array[]): void {
-    if (this.ended) return;
-    for (const chunk of chunks) {
-      this.queue.push(chunk);
-      this.queuedBytes += chunk.length;
-    }
-    // While the channel is full the watch sends; the order is kept either way.
-    if (!this.unwatchWrite) this.flush();
-    if (this.queuedBytes > MAX_QUEUED_BYTES) {
+  private send(chunks: readonly Chunk[]): void {
+    this.outbox.send(chunks);
+    if (this.outbox.bytes > MAX_QUEUED_BYTES) {
       this.unwatchRead?.();
       this.unwatchRead = undefined;
     }
   }
-
-  private flush(): void {
-    let written: number;
-    try {
-      written = this.sys.writev(this.fd, this.queue);
-    } catch (error) {
-      this.sys.log(`agent: writing the channel failed: ${reasonOf(error)}`);
-      this.end();
-      return;
-    }
-    this.queuedBytes -= written;
-    this.queue = after(this.queue, written);
-    if (this.queue.length === 0) {
-      this.unwatchWrite?.();
-      this.unwatchWrite = undefined;
-    } else {
-      this.unwatchWrite ??= this.loop.watch(this.fd, POLLOUT, (revents) => {
-        // A peer that is gone never becomes writable again.
-        if (revents & POLLHUP && !(revents & POLLOUT)) this.end();
-        else this.flush();
-      });
-    }
-    if (this.queuedBytes <= MAX_QUEUED_BYTES / 2) this.listen();
-  }
 }
 
-/** What is left of `chunks` after their first `count` bytes. */
-function after(chunks: Uint8Array[], count: number): Uint8Array[] {
-  let rest = count;
-  let index = 0;
-  while (index < chunks.length && rest >= (chunks[index] as Uint8Array).length) {
-    rest -= (chunks[index] as Uint8Array).length;
-    index++;
+/** A call that is under way. */
+class InFlight implements Call {
+  gone = false;
+  cancelDeadline: (() => void) | undefined;
+  /** What its answer consists of, where that is in the kernel. */
+  held: Held | undefined;
+
+  constructor(private readonly holder: Holder) {}
+
+  hold(pipe: number, most: number): number | undefined {
+    if (this.held) return undefined;
+    const taken = this.holder.take(pipe, most);
+    if (!(taken instanceof Held)) return taken;
+    this.held = taken;
+    return taken.length;
   }
-  const left = chunks.slice(index);
-  if (rest > 0) left[0] = (left[0] as Uint8Array).subarray(rest);
-  return left;
 }

@@ -131,6 +131,42 @@ const cases: Case[] = [
     },
   ],
   [
+    'splice from pipe to pipe, to its end, and nowhere else',
+    () => {
+      const [read, write] = sys.pipe();
+      const [out, into] = sys.pipe();
+      same(sys.splice(read, into, 10), -1);
+      sys.write(write, bytes('abcdef'));
+      same(sys.splice(read, into, 4), 4);
+      same(sys.splice(read, into, 10), 2);
+      same(text(sys.read(out, 10)), 'abcdef');
+      same(sys.setPipeSize(write, 1 << 20), true);
+      same(sys.setPipeSize(into, 1 << 16), true);
+      same(sys.write(write, new Uint8Array(1 << 20)), 1 << 20);
+      same(sys.splice(read, into, 1 << 20), 1 << 16);
+      same(sys.splice(read, into, 1 << 20), -1);
+      sys.close(out);
+      same(
+        code(() => sys.splice(read, into, 10)),
+        'EPIPE',
+      );
+      sys.close(write);
+      while (sys.read(read, 1 << 20)?.length);
+      const [other, last] = sys.pipe();
+      same(sys.splice(read, last, 10), 0);
+      const file = sys.open(directory, 0);
+      same(
+        code(() => sys.splice(file, last, 10)),
+        'EINVAL',
+      );
+      same(
+        code(() => sys.setPipeSize(file, 10)),
+        'EBADF',
+      );
+      for (const fd of [read, into, other, last, file]) sys.close(fd);
+    },
+  ],
+  [
     'writev stops where the pipe is full, and goes on there',
     () => {
       const [read, write] = sys.pipe();

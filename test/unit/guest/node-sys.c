@@ -195,6 +195,29 @@ static napi_value pipe_(napi_env env, napi_callback_info info) {
   return out;
 }
 
+// splice(from, to, most): bytes, null for EAGAIN
+static napi_value splice_(napi_env env, napi_callback_info info) {
+  napi_value a[MAX_ARGUMENTS];
+  arguments(env, info, a);
+  int most = integer(env, a[2]), done = 0;
+  while (done < most) {
+    ssize_t moved = splice(integer(env, a[0]), NULL, integer(env, a[1]), NULL, most - done, SPLICE_F_NONBLOCK);
+    if (moved <= 0 && done > 0) break;
+    if (moved < 0 && errno == EAGAIN) return nothing(env);
+    if (moved < 0) return fail(env, "splice");
+    if (moved == 0) break;
+    done += moved;
+  }
+  return number(env, done);
+}
+
+static napi_value pipe_size(napi_env env, napi_callback_info info) {
+  napi_value a[MAX_ARGUMENTS];
+  arguments(env, info, a);
+  if (fcntl(integer(env, a[0]), F_SETPIPE_SZ, integer(env, a[1])) < 0) return fail(env, "fcntl");
+  return nothing(env);
+}
+
 static napi_value nonblocking(napi_env env, napi_callback_info info) {
   napi_value a[MAX_ARGUMENTS];
   arguments(env, info, a);
@@ -350,7 +373,7 @@ NAPI_MODULE_INIT() {
                {"nonblocking", nonblocking}, {"listenUnix", listen_unix}, {"accept", accept_},
                {"receiveFd", receive_fd},    {"windowSize", window_size}, {"mount", mount_},
                {"umount", umount_},      {"mknod", mknod_},          {"hold", hold},
-               {"poll", poll_}};
+               {"poll", poll_},          {"splice", splice_},        {"pipeSize", pipe_size}};
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     napi_value function;
     napi_create_function(env, table[i].name, NAPI_AUTO_LENGTH, table[i].call, NULL, &function);

@@ -34,6 +34,8 @@ interface Native {
   write(fd: number, data: Uint8Array): number;
   pipe(): [number, number];
   nonblocking(fd: number, on: boolean): void;
+  splice(from: number, to: number, most: number): number | null;
+  pipeSize(fd: number, bytes: number): void;
   listenUnix(path: string): number;
   accept(fd: number): number | null;
   receiveFd(fd: number): number | null;
@@ -289,6 +291,11 @@ function descriptors(native: Native) {
       return total;
     }),
     pwrite: wrapped((fd: number, data: Uint8Array, offset: number) => fs.writeSync(fd, data, 0, data.length, offset)),
+    splice: wrapped((from: number, to: number, most: number) => native.splice(from, to, most) ?? -1),
+    setPipeSize: wrapped((fd: number, bytes: number) => {
+      native.pipeSize(fd, bytes);
+      return true;
+    }),
     pipe: wrapped(native.pipe),
     setNonBlocking: wrapped(native.nonblocking),
     ftruncate: wrapped((fd: number, size: number) => fs.ftruncateSync(fd, size)),

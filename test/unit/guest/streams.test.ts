@@ -1,15 +1,9 @@
 /** Limits of streams and processes, over plain pipes. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { InputStream, MAX_PENDING_WRITE_BYTES } from '../../../guest/agent/input.ts';
 import { handles, MAX_WAITERS, Process } from '../../../guest/agent/process.ts';
-import {
-  InputStream,
-  MAX_PENDING_READS,
-  MAX_PENDING_WRITE_BYTES,
-  MAX_READ_BYTES,
-  OutputStream,
-  SharedFd,
-} from '../../../guest/agent/stream.ts';
+import { MAX_PENDING_READS, MAX_READ_BYTES, OutputStream, SharedFd } from '../../../guest/agent/stream.ts';
 import { nodeLoop, nodeSys } from './node-sys.ts';
 import { refused } from './refused.ts';
 
