@@ -90,7 +90,7 @@ export const RECORD_TIMEOUT_HIGH = 11;
 /** From the first metadata field's tag to the end of the last one: it decodes as a Request of its own. */
 export const RECORD_METADATA = 12;
 export const RECORD_METADATA_LENGTH = 13;
-/** FNV-1a over service, one byte 0x2f (`/`) and method. */
+/** Of the service's name, one byte 0x2f (`/`) and the method's: FNV-1a, four bytes (little-endian) a step while a name has as many left. */
 export const RECORD_HASH = 14;
 /** Response only: status message in the words of the service, status code as int32. */
 export const RECORD_TEXT = 6;

@@ -1,12 +1,6 @@
 /** Finds what a process wrote in the answers to ReadStdout and ReadStderr: field 1 of grpc.ReadStreamResponse. */
-import {
-  FRAME_HEADER_BYTES,
-  FRAME_MAX_DATA_BYTES,
-  STATE_BASE,
-  STATE_OUTPUT_LENGTH,
-  TYPE_RESPONSE,
-} from '../layout';
-import { hasFailed, here, readLength, readTag, seek, skip } from '../ttrpc/wire';
+import { FRAME_HEADER_BYTES, FRAME_MAX_DATA_BYTES, STATE_BASE, STATE_OUTPUT_LENGTH, TYPE_RESPONSE } from '../layout';
+import { endOf, numberOf, readLength, readTag, skip } from '../ttrpc/wire';
 
 // layout.ts has plain constants, which are i32 here.
 const HEADER: u32 = FRAME_HEADER_BYTES;
@@ -25,15 +19,22 @@ const OUTPUT_DATA: u32 = 0x0a;
 export function findOutput(start: u32, end: u32): u32 {
   let data = end;
   let length: u32 = 0;
-  seek(start);
-  while (here() < end) {
-    const tag = readTag(end);
-    if (hasFailed()) return 0;
+  let p = start;
+  while (p < end) {
+    const read = readTag(p, end);
+    const tag = numberOf(read);
+    p = endOf(read);
+    if (p === 0) return 0;
     if (tag === OUTPUT_DATA) {
-      length = readLength(end);
-      data = here() - length;
-    } else skip(tag & 7, end);
-    if (hasFailed()) return 0;
+      const counted = readLength(p, end);
+      data = endOf(counted);
+      length = numberOf(counted);
+      if (data === 0) return 0;
+      p = data + length;
+    } else {
+      p = skip(tag & 7, p, end);
+      if (p === 0) return 0;
+    }
   }
   store<u32>(STATE_BASE + STATE_OUTPUT_LENGTH * 4, length);
   return data;

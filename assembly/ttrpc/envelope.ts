@@ -18,7 +18,7 @@ import {
   RECORD_TIMEOUT_LOW,
 } from '../layout';
 import { put } from './record';
-import { hasFailed, here, readLength, readTag, readVarint, seek, skip } from './wire';
+import { endOf, numberOf, readLength, readTag, readVarint, skip, varint, WIRE_BYTES } from './wire';
 
 // A tag is field number * 8 + wire type.
 const REQUEST_SERVICE: u32 = 0x0a;
@@ -46,28 +46,36 @@ export function readRequest(record: u32, start: u32, end: u32): bool {
   let serviceLength: u32 = 0;
   let method: u32 = start;
   let methodLength: u32 = 0;
-  seek(start);
-  while (here() < end) {
-    const field = here();
-    const tag = readTag(end);
-    if (hasFailed()) return false;
-    if (tag === REQUEST_SERVICE) {
-      serviceLength = readLength(end);
-      service = here() - serviceLength;
-    } else if (tag === REQUEST_METHOD) {
-      methodLength = readLength(end);
-      method = here() - methodLength;
-    } else if (tag === REQUEST_PAYLOAD) {
-      putSpan(record, RECORD_PAYLOAD, RECORD_PAYLOAD_LENGTH, readLength(end));
+  let p = start;
+  while (p < end) {
+    const field = p;
+    const read = readTag(p, end);
+    const tag = numberOf(read);
+    p = endOf(read);
+    if (p === 0) return false;
+    if ((tag & 7) === WIRE_BYTES) {
+      const counted = readLength(p, end);
+      const bytes = endOf(counted);
+      const length = numberOf(counted);
+      if (bytes === 0) return false;
+      p = bytes + length;
+      if (tag === REQUEST_SERVICE) {
+        service = bytes;
+        serviceLength = length;
+      } else if (tag === REQUEST_METHOD) {
+        method = bytes;
+        methodLength = length;
+      } else if (tag === REQUEST_PAYLOAD) putSpan(record, RECORD_PAYLOAD, RECORD_PAYLOAD_LENGTH, bytes, p);
+      else if (tag === REQUEST_METADATA) stretchSpan(record, RECORD_METADATA, RECORD_METADATA_LENGTH, field, p);
     } else if (tag === REQUEST_TIMEOUT) {
-      const timeout = readVarint(end);
-      put(record, RECORD_TIMEOUT_LOW, timeout as u32);
-      put(record, RECORD_TIMEOUT_HIGH, (timeout >> 32) as u32);
-    } else if (tag === REQUEST_METADATA) {
-      readLength(end);
-      stretchSpan(record, RECORD_METADATA, RECORD_METADATA_LENGTH, field);
-    } else skip(tag & 7, end);
-    if (hasFailed()) return false;
+      p = readVarint(p, end);
+      if (p === 0) return false;
+      put(record, RECORD_TIMEOUT_LOW, varint as u32);
+      put(record, RECORD_TIMEOUT_HIGH, (varint >> 32) as u32);
+    } else {
+      p = skip(tag & 7, p, end);
+      if (p === 0) return false;
+    }
   }
   put(record, RECORD_SERVICE, service);
   put(record, RECORD_SERVICE_LENGTH, serviceLength);
@@ -83,59 +91,73 @@ export function readRequest(record: u32, start: u32, end: u32): bool {
  * @returns false if the bytes are no protobuf message
  */
 export function readResponse(record: u32, start: u32, end: u32): bool {
-  seek(start);
-  while (here() < end) {
-    const field = here();
-    const tag = readTag(end);
-    if (hasFailed()) return false;
-    if (tag === RESPONSE_STATUS) {
-      const length = readLength(end);
-      if (hasFailed()) return false;
-      const stop = here();
-      seek(stop - length);
-      if (readStatus(record, stop)) stretchSpan(record, RECORD_DETAILS, RECORD_DETAILS_LENGTH, field);
-    } else if (tag === RESPONSE_PAYLOAD) {
-      putSpan(record, RECORD_PAYLOAD, RECORD_PAYLOAD_LENGTH, readLength(end));
-    } else skip(tag & 7, end);
-    if (hasFailed()) return false;
+  let p = start;
+  while (p < end) {
+    const field = p;
+    const read = readTag(p, end);
+    const tag = numberOf(read);
+    p = endOf(read);
+    if (p === 0) return false;
+    if ((tag & 7) === WIRE_BYTES) {
+      const counted = readLength(p, end);
+      const bytes = endOf(counted);
+      if (bytes === 0) return false;
+      p = bytes + numberOf(counted);
+      if (tag === RESPONSE_PAYLOAD) putSpan(record, RECORD_PAYLOAD, RECORD_PAYLOAD_LENGTH, bytes, p);
+      else if (tag === RESPONSE_STATUS && !readStatus(record, field, bytes, p)) return false;
+    } else {
+      p = skip(tag & 7, p, end);
+      if (p === 0) return false;
+    }
   }
   return true;
 }
 
-/** @returns whether it has details */
-function readStatus(record: u32, end: u32): bool {
-  let detailed = false;
-  while (here() < end) {
-    const tag = readTag(end);
-    if (hasFailed()) return false;
-    if (tag === STATUS_CODE) put(record, RECORD_CODE, readVarint(end) as u32);
-    else if (tag === STATUS_MESSAGE) putSpan(record, RECORD_TEXT, RECORD_TEXT_LENGTH, readLength(end));
-    else {
-      if (tag === STATUS_DETAILS) detailed = true;
-      skip(tag & 7, end);
+/** @param field where the status' own tag is */
+function readStatus(record: u32, field: u32, start: u32, end: u32): bool {
+  let p = start;
+  while (p < end) {
+    const read = readTag(p, end);
+    const tag = numberOf(read);
+    p = endOf(read);
+    if (p === 0) return false;
+    if ((tag & 7) === WIRE_BYTES) {
+      const counted = readLength(p, end);
+      const bytes = endOf(counted);
+      if (bytes === 0) return false;
+      p = bytes + numberOf(counted);
+      if (tag === STATUS_MESSAGE) putSpan(record, RECORD_TEXT, RECORD_TEXT_LENGTH, bytes, p);
+      else if (tag === STATUS_DETAILS) stretchSpan(record, RECORD_DETAILS, RECORD_DETAILS_LENGTH, field, end);
+    } else if (tag === STATUS_CODE) {
+      p = readVarint(p, end);
+      if (p === 0) return false;
+      put(record, RECORD_CODE, varint as u32);
+    } else {
+      p = skip(tag & 7, p, end);
+      if (p === 0) return false;
     }
-    if (hasFailed()) return false;
   }
-  return detailed;
+  return true;
 }
 
-/** Notes the `length` bytes that end at the cursor. */
-function putSpan(record: u32, word: u32, lengthWord: u32, length: u32): void {
-  put(record, word, here() - length);
-  put(record, lengthWord, length);
+/** Notes the bytes [start, end). */
+function putSpan(record: u32, word: u32, lengthWord: u32, start: u32, end: u32): void {
+  put(record, word, start);
+  put(record, lengthWord, end - start);
 }
 
-/** Stretches a span from the first field of its kind to the cursor. No field starts at address 0: that is the null page. */
-function stretchSpan(record: u32, word: u32, lengthWord: u32, field: u32): void {
+/** Stretches a span from the first field of its kind to `end`. No field starts at address 0: that is the null page. */
+function stretchSpan(record: u32, word: u32, lengthWord: u32, field: u32, end: u32): void {
   const known = load<u32>(record + word * 4);
-  const first = known === 0 ? field : known;
-  put(record, word, first);
-  put(record, lengthWord, here() - first);
+  putSpan(record, word, lengthWord, known === 0 ? field : known, end);
 }
 
+/** FNV-1a's step for every four bytes, little-endian, then for each byte that is left. */
 function hashBytes(seed: u32, start: u32, length: u32): u32 {
   let hash = seed;
+  let p = start;
   const end = start + length;
-  for (let p = start; p < end; p++) hash = (hash ^ (load<u8>(p) as u32)) * FNV_PRIME;
+  for (; end - p >= 4; p += 4) hash = (hash ^ load<u32>(p)) * FNV_PRIME;
+  for (; p < end; p++) hash = (hash ^ (load<u8>(p) as u32)) * FNV_PRIME;
   return hash;
 }

@@ -1,7 +1,9 @@
 /**
- * A cursor over protobuf bytes in linear memory.
- * `failed` stays set once anything was malformed; callers look at it after each read.
- * https://protobuf.dev/programming-guides/encoding/
+ * Protobuf's wire format in linear memory. https://protobuf.dev/programming-guides/encoding/
+ *
+ * What is read is passed from call to call, not kept in a global: a cursor in memory would be the slowest part of a scan.
+ * Where two numbers are the result they share 64 bits, see `numberOf` and `endOf`. Address 0 is the null page: it says that
+ * the bytes are malformed.
  */
 
 export const WIRE_VARINT: u32 = 0;
@@ -11,87 +13,88 @@ export const WIRE_GROUP: u32 = 3;
 export const WIRE_GROUP_END: u32 = 4;
 export const WIRE_FIXED32: u32 = 5;
 
-let position: u32 = 0;
-let failed: bool = false;
+const MALFORMED: u64 = 0;
 
-/** Puts the cursor at `start`, with no failure. */
-export function seek(start: u32): void {
-  position = start;
-  failed = false;
+/** The last varint's value. */
+export let varint: u64 = 0;
+
+/** The number of a tag or a length that has been read. */
+export function numberOf(read: u64): u32 {
+  return read as u32;
 }
 
-export function here(): u32 {
-  return position;
+/** Address behind a tag or a length that has been read; 0: it is malformed. */
+export function endOf(read: u64): u32 {
+  return (read >> 32) as u32;
 }
 
-export function hasFailed(): bool {
-  return failed;
+/** Reads a field's tag at `p`, before `end`: field number in 1 to 2^29-1 and wire type. */
+export function readTag(p: u32, end: u32): u64 {
+  const first: u32 = load<u8>(p);
+  if (first < 8) return MALFORMED;
+  return first < 0x80 ? pair(first, p + 1) : readLongTag(p, end);
 }
 
-/** Reads a varint of at most 10 bytes and 64 bits. */
-export function readVarint(end: u32): u64 {
-  let p = position;
-  if (p >= end) return fail();
-  const first: u64 = load<u8>(p);
-  p++;
-  if (first < 0x80) {
-    position = p;
-    return first;
-  }
-  let value: u64 = first & 0x7f;
-  for (let shift: u64 = 7; shift < 70 && p < end; shift += 7) {
+/** Reads a length at `p`: the bytes it counts start at its end, and all of them are before `end`. */
+export function readLength(p: u32, end: u32): u64 {
+  if (p >= end) return MALFORMED;
+  const first: u32 = load<u8>(p);
+  if (first >= 0x80) return readLongLength(p, end);
+  return first <= end - p - 1 ? pair(first, p + 1) : MALFORMED;
+}
+
+/** Reads a varint of at most 10 bytes and 64 bits into `varint`. @returns the address behind it, or 0 */
+export function readVarint(start: u32, end: u32): u32 {
+  let p = start;
+  let value: u64 = 0;
+  for (let shift: u64 = 0; shift < 70 && p < end; shift += 7) {
     const byte: u64 = load<u8>(p);
     p++;
     // Only one bit of the tenth byte is left.
-    if (shift === 63 && byte > 1) return fail();
+    if (shift === 63 && byte > 1) return 0;
     value |= (byte & 0x7f) << shift;
     if (byte < 0x80) {
-      position = p;
-      return value;
+      varint = value;
+      return p;
     }
   }
-  return fail();
+  return 0;
 }
 
-/** Reads a field's tag: field number in 1 to 2^29-1 and wire type. 0 on failure. */
-export function readTag(end: u32): u32 {
-  const tag = readVarint(end);
-  if (tag > 0xffff_ffff || tag < 8) return fail() as u32;
-  return tag as u32;
-}
-
-/** Reads a length and steps over as many bytes; the bytes end where the cursor then is. */
-export function readLength(end: u32): u32 {
-  const length = readVarint(end);
-  if (failed) return 0;
-  if (length > ((end - position) as u64)) return fail() as u32;
-  position += length as u32;
-  return length as u32;
-}
-
-/** Skips the value of an unknown field. Groups are counted, not recursed into. */
-export function skip(wire: u32, end: u32): void {
-  let open: u32 = 0;
+/** Skips the value of an unknown field. Groups are counted, not recursed into. @returns the address behind it, or 0 */
+export function skip(wire: u32, start: u32, end: u32): u32 {
+  let p = start;
+  let open = 0;
   let kind = wire;
-  while (!failed) {
-    if (kind === WIRE_VARINT) readVarint(end);
-    else if (kind === WIRE_BYTES) readLength(end);
-    else if (kind === WIRE_FIXED64) advance(8, end);
-    else if (kind === WIRE_FIXED32) advance(4, end);
+  while (true) {
+    if (kind === WIRE_VARINT) p = readVarint(p, end);
+    else if (kind === WIRE_BYTES) {
+      const read = readLength(p, end);
+      p = endOf(read) + numberOf(read);
+    } else if (kind === WIRE_FIXED64) p = end - p < 8 ? 0 : p + 8;
+    else if (kind === WIRE_FIXED32) p = end - p < 4 ? 0 : p + 4;
     else if (kind === WIRE_GROUP) open++;
     else if (kind === WIRE_GROUP_END && open > 0) open--;
-    else fail();
-    if (failed || open === 0) return;
-    kind = (readVarint(end) as u32) & 7;
+    else return 0;
+    if (p === 0 || open === 0) return p;
+    p = readVarint(p, end);
+    if (p === 0) return 0;
+    kind = (varint as u32) & 7;
   }
 }
 
-function advance(count: u32, end: u32): void {
-  if (count > end - position) fail();
-  else position += count;
+function readLongTag(start: u32, end: u32): u64 {
+  const p = readVarint(start, end);
+  if (p === 0 || varint > 0xffff_ffff || varint < 8) return MALFORMED;
+  return pair(varint as u32, p);
 }
 
-function fail(): u64 {
-  failed = true;
-  return 0;
+function readLongLength(start: u32, end: u32): u64 {
+  const p = readVarint(start, end);
+  if (p === 0 || varint > ((end - p) as u64)) return MALFORMED;
+  return pair(varint as u32, p);
+}
+
+function pair(value: u32, end: u32): u64 {
+  return ((end as u64) << 32) | (value as u64);
 }

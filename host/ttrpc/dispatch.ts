@@ -8,7 +8,7 @@ import {
 } from '../../assembly/layout.ts';
 import { KataError } from '../error.ts';
 import type { MessageType } from '../proto/codec.ts';
-import { fnv1a } from './frame-scanner.ts';
+import { hashNames } from './frame-scanner.ts';
 import type { FrameScanner } from './frames.ts';
 import type { Handler, Service, StreamHandler, Streaming } from './types.ts';
 
@@ -64,8 +64,7 @@ export class Dispatch {
   }
 
   #add(served: Served): void {
-    const name = Buffer.concat([served.service, Buffer.from('/'), served.method]);
-    const hash = fnv1a(name, 0, name.length);
+    const hash = hashNames(served.service, served.method);
     const list = this.#methods.get(hash);
     if (list) list.push(served);
     else this.#methods.set(hash, [served]);

@@ -47,11 +47,29 @@ const WIRE_FIXED32 = 5;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
-/** FNV-1a, 32 bits, over the bytes [start, end), from `seed`. */
-export function fnv1a(bytes: Uint8Array, start: number, end: number, seed: number = FNV_OFFSET): number {
+/** FNV-1a's step, 32 bits, for every four bytes of [start, end), little-endian, then for each byte that is left. */
+function hashBytes(bytes: Uint8Array, start: number, end: number, seed: number = FNV_OFFSET): number {
   let hash = seed;
-  for (let p = start; p < end; p++) hash = Math.imul(hash ^ (bytes[p] as number), FNV_PRIME);
+  let p = start;
+  for (; end - p >= 4; p += 4) {
+    const word =
+      (bytes[p] as number) |
+      ((bytes[p + 1] as number) << 8) |
+      ((bytes[p + 2] as number) << 16) |
+      ((bytes[p + 3] as number) << 24);
+    hash = Math.imul(hash ^ word, FNV_PRIME);
+  }
+  for (; p < end; p++) hash = Math.imul(hash ^ (bytes[p] as number), FNV_PRIME);
   return hash >>> 0;
+}
+
+/** RECORD_HASH of a request to that method. */
+export function hashNames(service: Uint8Array, method: Uint8Array): number {
+  return hashBytes(method, 0, method.length, hashSlash(hashBytes(service, 0, service.length)));
+}
+
+function hashSlash(seed: number): number {
+  return Math.imul(seed ^ 0x2f, FNV_PRIME);
 }
 
 export class JsScanner implements FrameScanner {
@@ -127,36 +145,75 @@ export class JsScanner implements FrameScanner {
 
   #request(record: number, end: number): void {
     const { bytes, records } = this;
-    let service = this.#at;
-    let serviceEnd = service;
-    let method = service;
-    let methodEnd = service;
-    while (this.#at < end) {
-      const field = this.#at;
-      const tag = this.#tag(end);
+    let p = this.#at;
+    let service = p;
+    let serviceEnd = p;
+    let method = p;
+    let methodEnd = p;
+    while (p < end) {
+      const field = p;
+      const tag = this.#tagAt(p, end);
+      p = this.#at;
       if (this.#failed) return;
-      if (tag === 0x0a) {
-        service = this.#length(end);
-        serviceEnd = this.#at;
-      } else if (tag === 0x12) {
-        method = this.#length(end);
-        methodEnd = this.#at;
-      } else if (tag === 0x1a) this.#span(record, RECORD_PAYLOAD, RECORD_PAYLOAD_LENGTH, this.#length(end));
-      else if (tag === 0x20) {
-        records[record + RECORD_TIMEOUT_LOW] = this.#varint(end);
-        records[record + RECORD_TIMEOUT_HIGH] = this.#high;
-      } else if (tag === 0x2a) {
-        this.#length(end);
-        this.#stretch(record, RECORD_METADATA, RECORD_METADATA_LENGTH, field);
-      } else this.#skip(tag & 7, end);
-      if (this.#failed) return;
+      if ((tag & 7) === WIRE_BYTES) {
+        const length = this.#lengthAt(p, end);
+        if (this.#failed) return;
+        const from = this.#at;
+        p = from + length;
+        if (tag === 0x0a) {
+          service = from;
+          serviceEnd = p;
+        } else if (tag === 0x12) {
+          method = from;
+          methodEnd = p;
+        } else if (tag === 0x1a) {
+          records[record + RECORD_PAYLOAD] = from;
+          records[record + RECORD_PAYLOAD_LENGTH] = length;
+        } else if (tag === 0x2a) {
+          this.#at = p;
+          this.#stretch(record, RECORD_METADATA, RECORD_METADATA_LENGTH, field);
+        }
+      } else {
+        if (tag === 0x20) {
+          records[record + RECORD_TIMEOUT_LOW] = this.#varint(end);
+          records[record + RECORD_TIMEOUT_HIGH] = this.#high;
+        } else this.#skip(tag & 7, end);
+        if (this.#failed) return;
+        p = this.#at;
+      }
     }
     records[record + RECORD_SERVICE] = service;
     records[record + RECORD_SERVICE_LENGTH] = serviceEnd - service;
     records[record + RECORD_METHOD] = method;
     records[record + RECORD_METHOD_LENGTH] = methodEnd - method;
-    const hash = Math.imul(fnv1a(bytes, service, serviceEnd) ^ 0x2f, FNV_PRIME);
-    records[record + RECORD_HASH] = fnv1a(bytes, method, methodEnd, hash);
+    const hash = hashSlash(hashBytes(bytes, service, serviceEnd));
+    records[record + RECORD_HASH] = hashBytes(bytes, method, methodEnd, hash);
+  }
+
+  /** The tag at p; the cursor is behind it. */
+  #tagAt(p: number, end: number): number {
+    const first = this.bytes[p] as number;
+    if (first < 0x80) {
+      if (first < 8) this.#failed = true;
+      this.#at = p + 1;
+      return first;
+    }
+    this.#at = p;
+    return this.#tag(end);
+  }
+
+  /** The length at p; the cursor is behind it. */
+  #lengthAt(p: number, end: number): number {
+    const first = p < end ? (this.bytes[p] as number) : 0x80;
+    let length = first;
+    if (first < 0x80) this.#at = p + 1;
+    else {
+      this.#at = p;
+      length = this.#varint(end);
+      if (this.#high !== 0) this.#failed = true;
+    }
+    if (length > end - this.#at) this.#failed = true;
+    return length;
   }
 
   #response(record: number, end: number): void {

@@ -34,7 +34,7 @@ import {
 } from '../../../assembly/layout.ts';
 import { decode, encode, type MessageType, message, ProtoError } from '../../../host/proto/codec.ts';
 import { Request, Response } from '../../../host/proto/messages/ttrpc.ts';
-import { fnv1a } from '../../../host/ttrpc/frame-scanner.ts';
+import { hashNames } from '../../../host/ttrpc/frame-scanner.ts';
 import type { FrameScanner } from '../../../host/ttrpc/frames.ts';
 import { implementations, scan, scanAt } from './implementations.ts';
 import { DATA, frame, REQUEST, RESPONSE, request, response } from './wire.ts';
@@ -81,9 +81,23 @@ for (const { name, scanner } of implementations) {
     assert.is(record[RECORD_TIMEOUT_LOW], 5);
     assert.is(record[RECORD_TIMEOUT_HIGH], 256);
     assert.equal(decode(Request, at(record, RECORD_METADATA, RECORD_METADATA_LENGTH)).metadata, metadata);
-    const key = Buffer.from(`${SERVICE}/Create`);
-    assert.is(record[RECORD_HASH], fnv1a(key, 0, key.length));
+    assert.is(record[RECORD_HASH], hashNames(Buffer.from(SERVICE), Buffer.from('Create')));
     assert.is(scanner.state[STATE_CONSUMED], WINDOW_BASE + bytes.length);
+  });
+
+  test('the hash of names of every length, four bytes a step and those left over', () => {
+    const seen = new Set<number>();
+    for (let length = 0; length < 10; length++) {
+      for (const [service, method] of [
+        ['s'.repeat(length), 'Method'],
+        ['service', 'm'.repeat(length)],
+      ] as const) {
+        const [record = []] = scan(scanner, request(1, { service, method }));
+        assert.is(record[RECORD_HASH], hashNames(Buffer.from(service), Buffer.from(method)), service + method);
+        seen.add(record[RECORD_HASH] as number);
+      }
+    }
+    assert.is(seen.size, 20);
   });
 
   test('responses: success, status, negative code', () => {
