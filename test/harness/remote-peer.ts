@@ -31,6 +31,8 @@ export interface RemotePeer {
   readonly requests: ReadonlyMap<string, CreateVMRequest>;
   /** The machine of a sandbox, once it was started. */
   machine(id: string): Machine | undefined;
+  /** Ends a machine that nobody had ended. */
+  end(id: string): Promise<void>;
   /** Ends the service and every machine, and removes what they had. */
   stop(): Promise<void>;
 }
@@ -56,6 +58,11 @@ export async function startRemotePeer(directory: string, faults: PeerFaults = {}
     if (!found) throw new KataError('not_found', `no machine ${id}`);
     return found;
   };
+  const end = async (id: string): Promise<void> => {
+    const machine = made.get(id)?.machine;
+    made.delete(id);
+    await machine?.stop();
+  };
   const begin = async (call: 'CreateVM' | 'StartVM' | 'StopVM', id: string): Promise<void> => {
     calls.push(`${call} ${id}`);
     await faults.before?.(call, id);
@@ -78,9 +85,8 @@ export async function startRemotePeer(directory: string, faults: PeerFaults = {}
     },
     StopVM: async ({ id }) => {
       await begin('StopVM', id);
-      const { machine } = find(id);
-      made.delete(id);
-      await machine?.stop();
+      find(id);
+      await end(id);
       return {};
     },
   });
@@ -95,6 +101,7 @@ export async function startRemotePeer(directory: string, faults: PeerFaults = {}
       return new Map([...made].map(([id, { request }]) => [id, request]));
     },
     machine: (id) => made.get(id)?.machine,
+    end,
     stop: async () => {
       await server.close();
       await Promise.all([...made.values()].map(({ machine }) => machine?.stop()));
