@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   FAULT_OVERSIZE,
+  FRAME_HEADER_BYTES,
   RECORD_FAULT,
   RECORD_PAYLOAD,
   RECORD_PAYLOAD_LENGTH,
@@ -10,7 +11,8 @@ import {
   WINDOW_BYTES,
 } from '../../../assembly/layout.ts';
 import { core } from '../../../host/core/core.ts';
-import { FrameReader } from '../../../host/ttrpc/frame-reader.ts';
+import { FrameReader, type PieceTaker } from '../../../host/ttrpc/frame-reader.ts';
+import type { FrameScanner } from '../../../host/ttrpc/frames.ts';
 import type { Reads } from '../../../host/ttrpc/socket.ts';
 import { MAX_DATA_BYTES } from '../../../host/ttrpc/types.ts';
 import { DATA, frame } from './wire.ts';
@@ -22,14 +24,37 @@ const test = suite('frame reader');
 class Sink {
   readonly got: string[] = [];
   stopAfter = Number.POSITIVE_INFINITY;
-  readonly reader = new FrameReader(({ records, bytes }, record) => {
+  /** Frames of these streams are taken in pieces once so many of their bytes are there; 0: none are. */
+  piecesFrom = 0;
+  pieces = 0;
+  readonly reader = new FrameReader(
+    (scanner, record) => this.#frame(scanner, record),
+    (scanner, start, end) => this.#part(scanner, start, end),
+  );
+
+  #part({ bytes }: FrameScanner, start: number, end: number): PieceTaker | undefined {
+    const stream = bytes[start + 7] as number;
+    if (this.piecesFrom === 0 || stream % 2 === 0 || end - start < this.piecesFrom) return undefined;
+    const parts: Buffer[] = [];
+    this.pieces++;
+    return {
+      start: start + FRAME_HEADER_BYTES,
+      piece: (data) => parts.push(Buffer.from(data)),
+      end: () => {
+        this.got.push(`${stream}: ${digest(Buffer.concat(parts))}`);
+        return this.got.length < this.stopAfter;
+      },
+    };
+  }
+
+  #frame({ records, bytes }: FrameScanner, record: number): boolean {
     const start = records[record + RECORD_PAYLOAD] as number;
     const length = records[record + RECORD_PAYLOAD_LENGTH] as number;
     const oversize = records[record + RECORD_FAULT] === FAULT_OVERSIZE;
     const data = oversize ? `oversize ${length}` : digest(bytes.subarray(start, start + length));
     this.got.push(`${records[record + RECORD_STREAM]}: ${data}`);
     return this.got.length < this.stopAfter;
-  });
+  }
 }
 
 function digest(data: Uint8Array): string {
@@ -76,9 +101,10 @@ test('connections that share the window, cut anywhere', () => {
     fc.oneof(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 2 * WINDOW_BYTES })),
   );
   fc.assert(
-    fc.property(fc.array(connection, { minLength: 1, maxLength: 3 }), cuts, (connections, chunks) => {
+    fc.property(fc.array(connection, { minLength: 1, maxLength: 3 }), cuts, fc.nat(40), (connections, chunks, from) => {
       const peers = connections.map((sizes) => {
         const sink = new Sink();
+        sink.piecesFrom = from < FRAME_HEADER_BYTES ? 0 : from;
         const bytes = Buffer.concat(sizes.map((bytes, i) => payloadFrame(i, bytes)));
         return { sizes, sink, feed: new Feed(sink.reader), bytes, at: 0 };
       });
@@ -98,6 +124,41 @@ test('connections that share the window, cut anywhere', () => {
     }),
     { seed: SEED, numRuns: 150 },
   );
+});
+
+test('a frame in pieces: nothing is kept of it, and what follows in the same read comes after it', () => {
+  const sink = new Sink();
+  sink.piecesFrom = 20;
+  const feed = new Feed(sink.reader);
+  const frames = [payloadFrame(1, MAX_DATA_BYTES), payloadFrame(2, 30), payloadFrame(3, 100), payloadFrame(4, 1)];
+  const bytes = Buffer.concat(frames);
+  feed.push(bytes.subarray(0, 19));
+  assert.is(sink.pieces, 0);
+  feed.push(bytes.subarray(19, 20));
+  assert.is(sink.pieces, 1);
+  const { buffer } = core().window;
+  assert.is(sink.reader.buffer().buffer, buffer);
+  assert.is(sink.reader.buffer().length, WINDOW_BYTES);
+  feed.push(bytes.subarray(20));
+  assert.equal(sink.got, [expected(1, MAX_DATA_BYTES), expected(2, 30), expected(3, 100), expected(4, 1)]);
+});
+
+test('nothing of a frame in pieces is delivered after a refusal or close', () => {
+  const refusing = new Sink();
+  refusing.piecesFrom = 20;
+  refusing.stopAfter = 1;
+  const bytes = Buffer.concat([payloadFrame(1, 1000), payloadFrame(2, 10)]);
+  const feed = new Feed(refusing.reader);
+  feed.push(bytes.subarray(0, 500));
+  feed.push(bytes.subarray(500));
+  assert.equal(refusing.got, [expected(1, 1000)]);
+  const closed = new Sink();
+  closed.piecesFrom = 20;
+  const other = new Feed(closed.reader);
+  other.push(bytes.subarray(0, 500));
+  closed.reader.close();
+  other.push(bytes.subarray(500));
+  assert.equal(closed.got, []);
 });
 
 test('byte by byte', () => {
