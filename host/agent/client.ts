@@ -6,6 +6,7 @@ import { ForwardService, ForwardServiceName } from '../proto/messages/forward.ts
 import { HealthCheckResponse_ServingStatus, HealthService, HealthServiceName } from '../proto/messages/health.ts';
 import type { ARPNeighbor, Interface, Route } from '../proto/messages/types.ts';
 import type { CallOptions, Client, Method } from '../ttrpc/types.ts';
+import { OutputPieces, outputOf } from './output.ts';
 
 /** Deadline of the first Health.Check, ms: the guest is up, its agent may still be starting. */
 export const CHECK_TIMEOUT_MS = 30_000;
@@ -202,14 +203,31 @@ export class AgentClient {
     onData: (data: Uint8Array) => Out,
   ): Promise<Out> {
     const request = { ...process, len: length };
-    const onPayload = (payload: Uint8Array): Out => {
-      const data = readStreamData(payload);
-      if (!data || data.length > length) {
-        throw new KataError('data_loss', `the guest's answer to ${stream} is not what was asked for`);
-      }
-      return onData(data);
-    };
+    const onPayload = (payload: Uint8Array): Out => onData(outputOf(stream, payload, length));
     return this.client.callView(SERVICE, stream, METHODS[stream][0], request, onPayload, { timeoutMs: 0 });
+  }
+
+  /**
+   * Waits for output, and hands it over as it arrives: a large answer is never kept until it is complete.
+   * @param length most bytes wanted
+   * @param onPiece gets a view that is valid only until it returns, never an empty one
+   * @returns the bytes of all pieces; 0: end of file
+   * @throws KataError `data_loss` as `read` does; what was handed over before has been written by the process all the same
+   */
+  readPieces(
+    stream: 'ReadStdout' | 'ReadStderr',
+    process: ProcessRef,
+    length: number,
+    onPiece: (data: Uint8Array) => void,
+  ): Promise<number> {
+    const request = { ...process, len: length };
+    const pieces = new OutputPieces(length, onPiece);
+    const options = { timeoutMs: 0, onPart: pieces.begin };
+    const onPayload = (payload: Uint8Array): number => {
+      if (payload.length > 0) pieces.piece(outputOf(stream, payload, length));
+      return pieces.bytes;
+    };
+    return this.client.callView(SERVICE, stream, METHODS[stream][0], request, onPayload, options);
   }
 
   /**
@@ -251,24 +269,4 @@ export class AgentClient {
       throw thrown;
     }
   }
-}
-
-/**
- * The data of an encoded ReadStreamResponse, without a copy.
- * @returns undefined for bytes that are none (one field of number 1, or nothing)
- */
-export function readStreamData(payload: Uint8Array): Uint8Array | undefined {
-  if (payload.length === 0) return payload;
-  // Field 1, wire type 2.
-  if (payload[0] !== 0x0a) return undefined;
-  let length = 0;
-  let position = 1;
-  // 4 varint bytes hold 28 bits: more than a frame.
-  for (let shift = 0; shift < 28; shift += 7) {
-    const byte = payload[position++];
-    if (byte === undefined) return undefined;
-    length |= (byte & 0x7f) << shift;
-    if (byte < 0x80) return length === payload.length - position ? payload.subarray(position) : undefined;
-  }
-  return undefined;
 }

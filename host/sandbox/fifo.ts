@@ -5,9 +5,14 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { KataError, reasonOf } from '../error.ts';
+import { native } from '../native.ts';
+import { keep } from './backlog.ts';
 
 /** How often a pipe that was written for nobody is looked at for its reader, ms. */
 const READER_LOOK_MS = 200;
+
+/** What a pipe for much output holds, bytes: an answer of the agent fits into it at once. Pages are taken only while they hold bytes. */
+const PIPE_BYTES = 256 * 1024;
 
 /** Takes a stream of output. */
 export interface Sink {
@@ -36,6 +41,7 @@ export class FifoSink implements Sink {
   private readEnd: number;
   private socket: Socket | undefined;
   private pending = 0;
+  private enlarged = false;
   private look: NodeJS.Timeout | undefined;
 
   /** @throws KataError `invalid_argument` when it cannot be opened */
@@ -54,13 +60,15 @@ export class FifoSink implements Sink {
     if (this.fd < 0) return undefined;
     if (this.pending === 0) {
       written = this.writeNow(data);
+      if (written < data.length && this.enlarge()) written += this.writeNow(data.subarray(written));
       if (written === data.length || this.fd < 0) return undefined;
     }
-    const rest = Buffer.from(data.subarray(written));
+    const rest = keep(data.subarray(written));
     this.pending++;
     return new Promise((resolve) => {
-      this.waiting().write(rest, () => {
+      this.waiting().write(rest.bytes, () => {
         this.pending--;
+        rest.release();
         resolve();
       });
     });
@@ -113,6 +121,20 @@ export class FifoSink implements Sink {
       return true;
     } catch (thrown) {
       return (thrown as NodeJS.ErrnoException).code !== 'ENXIO';
+    }
+  }
+
+  /**
+   * The first time the pipe is full it is made larger: most output never fills one. Whether it was.
+   */
+  private enlarge(): boolean {
+    if (this.enlarged || this.fd < 0) return false;
+    this.enlarged = true;
+    try {
+      return native().setPipeSize(this.fd, PIPE_BYTES) >= PIPE_BYTES;
+    } catch {
+      // Beyond a limit of the kernel's: it is only slower.
+      return false;
     }
   }
 

@@ -20,6 +20,8 @@ export class OutputRelay {
   moved = 0;
   private length = MIN_READ_BYTES;
   private ended = false;
+  /** Settles when the sink has taken what it has been given. */
+  private backlog: Promise<void> | undefined;
 
   /**
    * @param readsInFlight more than one only for an agent that answers reads of a stream in their order
@@ -42,9 +44,12 @@ export class OutputRelay {
   private async pump(): Promise<void> {
     try {
       while (!this.ended) {
-        const length = this.length;
-        // The promise a write returns is waited for here: a full pipe stops the asking.
-        await this.agent.read(this.stream, this.process, length, (data) => this.take(data, length));
+        const { length } = this;
+        const size = await this.agent.readPieces(this.stream, this.process, length, this.take);
+        if (size === 0) this.ended = true;
+        this.adapt(size, length);
+        // A full pipe stops the asking.
+        if (this.backlog) await this.backlog;
       }
     } catch {
       // The process is unknown by now, or the guest is gone: the same as an end, and reported by whoever waits for it.
@@ -52,23 +57,25 @@ export class OutputRelay {
     }
   }
 
-  private take(data: Uint8Array, length: number): Promise<void> | undefined {
-    if (this.ended) return undefined;
-    if (data.length === 0) {
-      this.ended = true;
-      return undefined;
-    }
-    if (data.length === length) this.length = Math.min(length * 2, MAX_READ_BYTES);
-    else if (data.length < length / 4) this.length = Math.max(MIN_READ_BYTES, this.length / 2);
+  private readonly take = (data: Uint8Array): void => {
+    if (this.ended) return;
     const size = data.length;
     const rest = this.sink.write(data);
-    if (rest) {
-      return rest.then(() => {
-        this.moved += size;
-      });
+    if (!rest) {
+      this.moved += size;
+      return;
     }
-    this.moved += size;
-    return undefined;
+    // The last one settles after all before it.
+    const backlog = rest.then(() => {
+      this.moved += size;
+      if (this.backlog === backlog) this.backlog = undefined;
+    });
+    this.backlog = backlog;
+  };
+
+  private adapt(size: number, length: number): void {
+    if (size === length) this.length = Math.min(length * 2, MAX_READ_BYTES);
+    else if (size < length / 4) this.length = Math.max(MIN_READ_BYTES, this.length / 2);
   }
 }
 

@@ -22,7 +22,7 @@ import { KataError, reasonOf } from '../error.ts';
 import type { Init, MessageType } from '../proto/codec.ts';
 import { OpenStream } from './client-stream.ts';
 import { FrameQueue } from './frame-queue.ts';
-import { FrameReader } from './frame-reader.ts';
+import { FrameReader, type PieceTaker } from './frame-reader.ts';
 import type { FrameScanner } from './frames.ts';
 import { encodeMetadata, encodeNames, FLAG_REMOTE_CLOSED, FLAG_REMOTE_OPEN, FRAME_OVERHEAD_BYTES } from './outgoing.ts';
 import { cancelled, internal, type Pending, PendingCall, type Result } from './pending-call.ts';
@@ -33,6 +33,7 @@ import { StreamSender } from './stream-sender.ts';
 import {
   type CallOptions,
   type ClientStream,
+  HEADER_BYTES,
   MAX_DATA_BYTES,
   type Method,
   type StreamingClient,
@@ -82,7 +83,10 @@ export class TtrpcClient implements StreamingClient {
     this.closed = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    this.#reader = new FrameReader((scanner, record) => this.#frame(scanner, record));
+    this.#reader = new FrameReader(
+      (scanner, record) => this.#frame(scanner, record),
+      (scanner, start, end) => this.#part(scanner, start, end),
+    );
     this.#socket = typeof socket === 'function' ? socket(this.#reader) : takeOver(socket, this.#reader);
     this.#queue = new FrameQueue(this.#socket);
     this.#gate = new ReadGate(this.#socket);
@@ -268,6 +272,24 @@ export class TtrpcClient implements StreamingClient {
       else call.fail(statusIn(scanner, record));
     }
     return this.#end === undefined;
+  }
+
+  /** A frame of which only [start, end) has arrived: its call may take what is there. */
+  #part(scanner: FrameScanner, start: number, end: number): PieceTaker | undefined {
+    const { bytes } = scanner;
+    const stream = new DataView(bytes.buffer, bytes.byteOffset + start, HEADER_BYTES).getUint32(4);
+    const call = this.#pending.get(stream);
+    const pieces = call?.onPart?.(scanner, start, end);
+    if (!call || !pieces) return undefined;
+    return {
+      start: pieces.start,
+      piece: (data) => pieces.piece(data),
+      end: () => {
+        // It may have been given up meanwhile.
+        if (this.#pending.delete(stream)) call.succeed(bytes, start, start);
+        return this.#end === undefined;
+      },
+    };
   }
 
   #violated(violation: string, stream: number): false {

@@ -24,11 +24,33 @@ import type { Reads } from './socket.ts';
  */
 export type OnFrame = (scanner: FrameScanner, record: number) => boolean;
 
+/**
+ * Takes a frame's data while it arrives. What it is given is valid only until it returns.
+ */
+export interface Pieces {
+  /** Address of the first byte that is wanted; from there on everything is, to the frame's end. */
+  readonly start: number;
+  piece(data: Uint8Array): void;
+}
+
+/** What the reader gives them to. */
+export interface PieceTaker extends Pieces {
+  /** The frame has arrived. @returns false if nothing more is wanted of this connection */
+  end(): boolean;
+}
+
+/** Looks at an incomplete frame, of which [start, end) has arrived, header included. undefined: it is kept until it is complete. */
+export type OnPart<T extends Pieces = Pieces> = (scanner: FrameScanner, start: number, end: number) => T | undefined;
+
+/** A frame's header and the heads of what it holds, bytes at most: with less, whoever looks at it may be unable to tell what it is. */
+const HEADS_BYTES = 64;
+
 /** One buffer for tails, kept for the next connection that needs one. */
 let spare: Uint8Array | undefined;
 
 export class FrameReader implements Reads {
   readonly #onFrame: OnFrame;
+  readonly #onPart: OnPart<PieceTaker> | undefined;
   readonly #scanner: FrameScanner;
   readonly #window: Uint8Array;
   /** An incomplete frame that fits the window: its first #held bytes. */
@@ -39,11 +61,15 @@ export class FrameReader implements Reads {
   #held = 0;
   /** Bytes of an oversized frame still to be skipped. */
   #skip = 0;
+  /** Takes what arrives: the next #left bytes. */
+  #pieces: PieceTaker | undefined;
+  #left = 0;
   #closed = false;
 
-  constructor(onFrame: OnFrame) {
+  constructor(onFrame: OnFrame, onPart?: OnPart<PieceTaker>) {
     const { scanner, window } = frameMemory();
     this.#onFrame = onFrame;
+    this.#onPart = onPart;
     this.#scanner = scanner;
     this.#window = window;
   }
@@ -62,7 +88,9 @@ export class FrameReader implements Reads {
     }
     const end = WINDOW_BASE + this.#held + length;
     if (this.#tail) this.#window.set(this.#tail.subarray(0, this.#held));
-    const rest = this.#deliver(WINDOW_BASE, end);
+    const start = this.#pieces ? this.#pass(this.#pieces, end) : WINDOW_BASE;
+    if (this.#closed || this.#pieces) return;
+    const rest = this.#deliver(start, end);
     if (!this.#closed) this.#keep(rest, end);
   }
 
@@ -71,6 +99,18 @@ export class FrameReader implements Reads {
     this.#closed = true;
     this.#release();
     this.#large = undefined;
+    this.#pieces = undefined;
+  }
+
+  /** Hands over what has arrived of a frame; returns where the next one starts. */
+  #pass(pieces: PieceTaker, end: number): number {
+    const stop = Math.min(WINDOW_BASE + this.#left, end);
+    this.#left -= stop - WINDOW_BASE;
+    pieces.piece(this.#window.subarray(0, stop - WINDOW_BASE));
+    if (this.#left > 0 || this.#closed) return end;
+    this.#pieces = undefined;
+    if (!pieces.end()) this.close();
+    return stop;
   }
 
   #receivedLarge(large: Uint8Array, length: number): void {
@@ -112,7 +152,8 @@ export class FrameReader implements Reads {
     const needed = state[STATE_NEEDED] as number;
     this.#held = end - start;
     if (this.#held === 0) this.#release();
-    else if (needed > WINDOW_BYTES) {
+    else if (needed > 0 && this.#begin(start, end, needed)) this.#release();
+    else if (needed > WINDOW_BYTES && (!this.#onPart || this.#held >= HEADS_BYTES)) {
       this.#release();
       this.#large = new Uint8Array(needed);
       this.#large.set(bytes.subarray(start, end));
@@ -123,6 +164,17 @@ export class FrameReader implements Reads {
       }
       this.#tail.set(bytes.subarray(start, end));
     }
+  }
+
+  /** Whether the frame that takes `needed` bytes from `start` on goes out in pieces. */
+  #begin(start: number, end: number, needed: number): boolean {
+    const pieces = this.#onPart?.(this.#scanner, start, end);
+    if (!pieces) return false;
+    this.#held = 0;
+    this.#left = start + needed - end;
+    this.#pieces = pieces;
+    if (end > pieces.start) pieces.piece(this.#scanner.bytes.subarray(pieces.start, end));
+    return true;
   }
 
   #release(): void {

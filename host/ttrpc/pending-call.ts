@@ -2,6 +2,7 @@
 import { KataError, reasonOf } from '../error.ts';
 import type { MessageType } from '../proto/codec.ts';
 import { MAX_TIMER_MS } from './call.ts';
+import type { OnPart } from './frame-reader.ts';
 import { readPayload } from './payload.ts';
 import type { CallOptions } from './types.ts';
 
@@ -18,12 +19,15 @@ export interface Pending {
   data(memory: Uint8Array, start: number, end: number, flags: number): string | undefined;
   /** For messages: service and method. */
   readonly name: string;
+  /** May take the answer's payload while it arrives; `succeed` then gets an empty one. */
+  readonly onPart?: OnPart | undefined;
 }
 
 /** How a payload becomes a call's result: a message's type, or what reads a view of it. */
 export type Result<Out> = MessageType<Out> | ((payload: Uint8Array) => Out);
 
 export class PendingCall<Out> implements Pending {
+  onPart: OnPart | undefined;
   #onAbort: (() => void) | undefined;
   #signal: AbortSignal | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -42,7 +46,8 @@ export class PendingCall<Out> implements Pending {
   }
 
   /** @param onGivenUp called once when the deadline passes or the caller's signal aborts, before the call fails */
-  watch({ timeoutMs = 0, signal }: CallOptions, onGivenUp: (call: Pending) => void): void {
+  watch({ timeoutMs = 0, signal, onPart }: CallOptions, onGivenUp: (call: Pending) => void): void {
+    this.onPart = onPart;
     if (timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS) {
       this.#timer = setTimeout(() => {
         onGivenUp(this);

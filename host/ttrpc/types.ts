@@ -1,6 +1,7 @@
 /** What the rest of the host sees of ttrpc: services to serve, calls to make. https://github.com/containerd/ttrpc/blob/main/PROTOCOL.md */
 import type { KataError } from '../error.ts';
 import type { Init, MessageType } from '../proto/codec.ts';
+import type { OnPart } from './frame-reader.ts';
 
 /** Bytes of a frame's header: u32 data length, u32 stream id, u8 type, u8 flags; big endian. */
 export const HEADER_BYTES = 10;
@@ -97,6 +98,8 @@ export interface CallOptions {
   readonly timeoutMs?: number;
   readonly metadata?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
+  /** With `callView`: may take the payload while it arrives. Once it has, `onPayload` gets an empty payload at the end. */
+  readonly onPart?: OnPart;
 }
 
 export interface StreamOptions<Req> extends CallOptions {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { AgentClient } from '../../../host/agent/client.ts';
-import { readStreamData } from '../../../host/agent/client.ts';
+import { BACKLOG_BYTES, SMALL_BYTES } from '../../../host/sandbox/backlog.ts';
 import { FifoSink, openSink, openSource } from '../../../host/sandbox/fifo.ts';
 import {
   MAX_READ_BYTES,
@@ -18,6 +18,9 @@ import {
 } from '../../../host/sandbox/stdio.ts';
 
 const PIPE_BYTES = 65536;
+/** What a pipe for much output is made to hold. */
+const LARGE_PIPE_BYTES = 256 * 1024;
+const PIECE_BYTES = 200_000;
 const REF = { container_id: 'c', exec_id: 'c' };
 
 const test = suite<{ directory: string; path: string }>('stdio');
@@ -54,17 +57,21 @@ class FakeAgent {
   left = 0;
   take = (data: Uint8Array): number => data.length;
 
-  async read(
+  async readPieces(
     _stream: string,
     _process: unknown,
     length: number,
-    onData: (data: Uint8Array) => unknown,
-  ): Promise<unknown> {
+    onPiece: (data: Uint8Array) => void,
+  ): Promise<number> {
     this.lengths.push(length);
     await sleep(0);
     const size = Math.min(length, this.left);
     this.left -= size;
-    return onData(Buffer.alloc(size, 1));
+    // As a large answer arrives: in several parts, each gone when the next one comes.
+    const part = Buffer.alloc(PIECE_BYTES);
+    for (let at = 0; at < size; at += PIECE_BYTES) onPiece(part.fill(1).subarray(0, Math.min(PIECE_BYTES, size - at)));
+    part.fill(0xee);
+    return size;
   }
   async writeStdin(_process: unknown, data: Uint8Array): Promise<number> {
     const taken = this.take(data);
@@ -119,11 +126,11 @@ test('a full pipe stops the reading from the guest, and a reader sets it going a
 
 test('after release a reader that is gone ends the stream', async ({ path }) => {
   const sink = new FifoSink(path);
-  const rest = sink.write(Buffer.alloc(PIPE_BYTES * 2));
+  const rest = sink.write(Buffer.alloc(LARGE_PIPE_BYTES + PIPE_BYTES));
   assert.ok(rest, 'it does not fit');
   sink.release();
   await rest;
-  assert.is(sink.write(Buffer.alloc(PIPE_BYTES * 2)), undefined, 'thrown away from here on');
+  assert.is(sink.write(Buffer.alloc(LARGE_PIPE_BYTES + PIPE_BYTES)), undefined, 'thrown away from here on');
   sink.close();
   sink.close();
 });
@@ -288,13 +295,35 @@ test('an agent that miscounts is not asked again', async ({ path }) => {
   }
 });
 
-test('answers to reads, taken apart without a copy', () => {
-  assert.is(readStreamData(new Uint8Array(0))?.length, 0);
-  const long = Buffer.concat([Buffer.from([0x0a, 0xac, 0x02]), Buffer.alloc(300, 7)]);
-  assert.is(readStreamData(long)?.length, 300);
-  for (const bad of [[0x12, 1, 1], [0x0a], [0x0a, 2, 1], [0x0a, 1, 1, 1], [0x0a, 255, 255, 255, 255, 255]]) {
-    assert.is(readStreamData(Uint8Array.from(bad)), undefined, String(bad));
+test('a stalled pipe keeps what it was given, in memory of its own', async ({ path }) => {
+  const sink = new FifoSink(path);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const shared = Buffer.alloc(PIECE_BYTES);
+  const waits: (Promise<void> | undefined)[] = [];
+  // Sizes on both sides of what shares a buffer; each piece is gone when the next one is written.
+  const sizes = [LARGE_PIPE_BYTES, 1, SMALL_BYTES, SMALL_BYTES + 1, PIECE_BYTES, BACKLOG_BYTES + 1];
+  const expected: Buffer[] = [];
+  for (const [index, size] of sizes.entries()) {
+    const piece = size > shared.length ? Buffer.alloc(size, index) : shared.subarray(0, size).fill(index);
+    expected.push(Buffer.from(piece));
+    waits.push(sink.write(piece));
+    shared.fill(0xee);
   }
+  assert.is(waits[0], undefined, 'it was made larger');
+  assert.ok(waits.slice(1).every((wait) => wait));
+  let done = false;
+  void Promise.all(waits).then(() => {
+    done = true;
+  });
+  const received: Buffer[] = [];
+  while (!done) {
+    received.push(readAll(reader));
+    await sleep(0);
+  }
+  received.push(readAll(reader));
+  assert.ok(Buffer.concat(received).equals(Buffer.concat(expected)));
+  sink.close();
+  closeSync(reader);
 });
 
 test.run();
