@@ -23,7 +23,7 @@ const AT_ONCE = 2;
 /** Characters of a failed file's output that are shown. */
 const OUTPUT_TAIL = 20_000;
 
-const FAST = ['test/unit', 'test/wire'];
+const FAST = ['test/fuzz', 'test/unit', 'test/wire'];
 const WITH_MACHINES = ['test/vm', 'test/cri'];
 
 interface Count {

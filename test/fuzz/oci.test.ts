@@ -1,0 +1,4 @@
+/** The OCI translation: see share.ts. */
+import { runShare } from './share.ts';
+
+runShare('OCI', { oci: 300_000 });

@@ -1,0 +1,55 @@
+/** Batches of ttrpc frames, recorded and changed: some only within a frame's data, so that what is inside is reached. */
+import { FRAME_HEADER_BYTES, TYPE_DATA, TYPE_REQUEST, TYPE_RESPONSE } from '../../assembly/layout.ts';
+import { type CaseBuffer, mutate } from './buffer.ts';
+import type { Random } from './random.ts';
+import { recordedTraffic } from './recorded.ts';
+
+/** Most frames of a batch. */
+const MAX_FRAMES = 6;
+
+const { requests, responses } = recordedTraffic();
+const envelopes = [...requests, ...responses];
+const isRequest = new Set(requests);
+/** Tags of the envelopes' fields, of groups and fixed fields, and lengths that lie. */
+const TOKENS = [
+  ...[0x0a, 0x12, 0x1a, 0x20, 0x2a, 0x08, 0x7b, 0x7c, 0x79, 0x7d, 0x02, 0x78].map((tag) => Uint8Array.of(tag)),
+  Uint8Array.of(0x0a, 0),
+  Uint8Array.of(0x2a, 0),
+  Uint8Array.of(0x2a, 4, 0x0a, 0, 0x12, 0),
+  Uint8Array.of(0x0a, 2, 0x08, 5),
+  Uint8Array.of(0x0a, 4, 0x1a, 2, 0x0a, 0),
+  Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x0f),
+  Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1),
+  Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2),
+  Uint8Array.of(0x80, 0x80, 0x80, 0x80, 0x10),
+];
+
+/** Which frames a batch mostly has. */
+export type Side = 'requests' | 'responses' | 'both';
+
+export function makeBatch(buffer: CaseBuffer, random: Random, side: Side = 'both'): void {
+  const list = side === 'requests' ? requests : side === 'responses' ? responses : envelopes;
+  const frames = random.size(MAX_FRAMES);
+  let stream = random.once(4) ? random.u32() : 1;
+  for (let i = 0; i < frames; i++) {
+    const start = buffer.length;
+    const data = random.pick(list);
+    const changes = random.once(3) ? 0 : random.size(4);
+    buffer.open(start, FRAME_HEADER_BYTES);
+    if (!random.once(6)) buffer.append(data);
+    for (let n = 0; n < changes; n++) mutate(buffer, start + FRAME_HEADER_BYTES, random, envelopes, TOKENS);
+    const length = buffer.length - start - FRAME_HEADER_BYTES;
+    if (length < 0) return;
+    buffer.word(start, random.once(24) ? Math.max(0, length + random.below(5) - 2) : length);
+    buffer.word(start + 4, random.once(12) ? random.u32() : stream);
+    buffer.bytes[start + 8] = typeOf(data, random);
+    buffer.bytes[start + 9] = random.once(8) ? random.u32() : 0;
+    stream += 2;
+  }
+  for (let n = random.once(4) ? random.size(3) : 0; n > 0; n--) mutate(buffer, 0, random, envelopes, TOKENS);
+}
+
+function typeOf(data: Uint8Array, random: Random): number {
+  if (random.once(12)) return random.once(2) ? TYPE_DATA : random.u32();
+  return isRequest.has(data) ? TYPE_REQUEST : TYPE_RESPONSE;
+}
