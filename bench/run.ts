@@ -16,6 +16,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<{ section(): Promise<void>
   pods: () => import('./pods-section.ts'),
   boots: () => import('./boots-section.ts'),
   ttrpc: () => import('./ttrpc-section.ts'),
+  remote: () => import('./remote-section.ts'),
   scan: () => import('./scan-section.ts'),
   oci: () => import('./oci-section.ts'),
 };
