@@ -238,11 +238,15 @@ export class ServerConnection {
   }
 }
 
-/** @returns milliseconds, at least 1; 0: no deadline */
+/**
+ * @returns milliseconds, at least 1; 0: no deadline
+ * @throws KataError `deadline_exceeded` for less than none: a caller that was held up says so
+ */
 function timeoutOf(records: Uint32Array, record: number): number {
   const high = (records[record + RECORD_TIMEOUT_HIGH] as number) | 0;
   const nanoseconds = high * 0x1_0000_0000 + (records[record + RECORD_TIMEOUT_LOW] as number);
-  return nanoseconds <= 0 ? 0 : Math.ceil(nanoseconds / 1e6);
+  if (nanoseconds < 0) throw new KataError('deadline_exceeded', 'the deadline had passed when the call was made');
+  return Math.ceil(nanoseconds / 1e6);
 }
 
 function metadataOf({ records, bytes }: FrameScanner, record: number): ReadonlyMap<string, string> {

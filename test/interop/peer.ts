@@ -1,9 +1,10 @@
 /** The service that both peers serve, the same as in go/peer.go; google.protobuf's wrappers are its messages. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CODES, type Code, KataError } from '../../host/error.ts';
+import { CODES, type Code, type KataError } from '../../host/error.ts';
 import { type MessageType, message, type ScalarType } from '../../host/proto/message.ts';
 import { Empty } from '../../host/proto/messages/google.ts';
 import { Status } from '../../host/proto/messages/rpc_status.ts';
+import { StatusError } from '../../host/ttrpc/status.ts';
 import { type Service, service } from '../../host/ttrpc/types.ts';
 
 export const PEER = 'kata.edge.interop.Peer';
@@ -35,6 +36,13 @@ export const PeerService = {
   Fail: [Status, Empty],
   /** Fails with an error of the language. */
   FailPlainly: [StringValue, Empty],
+  /** Numbers from 0, so many of them. */
+  Count: [UInt32Value, UInt32Value, 'server'],
+  Sum: [UInt32Value, UInt32Value, 'client'],
+  /** Sends back what it gets. */
+  Chat: [BytesValue, BytesValue, 'both'],
+  /** Three numbers, then the status it was given. */
+  CountAndFail: [Status, UInt32Value, 'server'],
 } as const;
 
 /** Our side of it. */
@@ -55,11 +63,28 @@ export function peerService(): Service {
       const lines = [...metadata].map(([key, value]) => `${key}=${value}`);
       return { value: lines.sort().join('\n') };
     },
-    Fail: ({ code, message }) => {
-      throw new KataError(codeOf(code), message);
+    Fail: (status) => {
+      throw errorOf(status);
     },
     FailPlainly: ({ value }) => {
       throw new Error(value);
+    },
+    Count: async (stream) => {
+      const { value = 0 } = (await stream.receive()) ?? {};
+      for (let i = 0; i < value; i++) await stream.send({ value: i });
+    },
+    Sum: async (stream) => {
+      let sum = 0;
+      for await (const { value } of stream) sum += value;
+      return { value: sum };
+    },
+    Chat: async (stream) => {
+      for await (const message of stream) await stream.send(message);
+    },
+    CountAndFail: async (stream) => {
+      const status = await stream.receive();
+      for (let i = 0; i < 3; i++) await stream.send({ value: i });
+      if (status) throw errorOf(status);
     },
   });
 }
@@ -67,6 +92,10 @@ export function peerService(): Service {
 /** Bytes that show where they belong. */
 export function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 31) >> 3);
+}
+
+function errorOf({ code, message, details }: Status): KataError {
+  return new StatusError(codeOf(code), message, details);
 }
 
 export function codeOf(code: number): Code {

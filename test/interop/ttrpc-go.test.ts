@@ -8,6 +8,7 @@ import type { Init } from '../../host/proto/codec.ts';
 import { Empty } from '../../host/proto/messages/google.ts';
 import { TtrpcClient } from '../../host/ttrpc/client.ts';
 import { TtrpcServer } from '../../host/ttrpc/server.ts';
+import { StatusError } from '../../host/ttrpc/status.ts';
 import { type CallOptions, MAX_DATA_BYTES, type Method } from '../../host/ttrpc/types.ts';
 import { describe } from '../../setup/command.ts';
 import { listen } from '../unit/ttrpc/socket-fixture.ts';
@@ -46,7 +47,9 @@ theirs.before.each(async () => {
 });
 theirs.after.each(() => client.close());
 
-function call<K extends keyof typeof PeerService>(
+type Unary = { [K in keyof typeof PeerService]: (typeof PeerService)[K] extends { length: 2 } ? K : never };
+
+function call<K extends Unary[keyof Unary]>(
   name: K,
   request: (typeof PeerService)[K] extends Method<infer Req, unknown> ? Init<Req> : never,
   options: CallOptions = { timeoutMs: PATIENCE_MS },
@@ -126,12 +129,14 @@ theirs('metadata', async () => {
   assert.is(value, 'empty=\none=1\numlaut=größe');
 });
 
-theirs('a status with code and message', async () => {
-  const detail = { type_url: 'type.googleapis.com/google.protobuf.StringValue', value: new Uint8Array(2) };
+theirs('a status with code, message and details', async () => {
+  const detail = { type_url: 'type.googleapis.com/google.protobuf.StringValue', value: Uint8Array.of(0x0a, 1, 0x31) };
   for (let code = 1; code <= CODES.unauthenticated; code++) {
     const message = `größer ${code}`;
     const error = await failureOf(call('Fail', { code, message, details: [detail] }));
     assert.equal([error.code, error.message], [codeOf(code), message]);
+    assert.instance(error, StatusError);
+    assert.equal((error as StatusError).details, [detail]);
   }
 });
 
@@ -164,6 +169,81 @@ theirs('a request that is no such message', async () => {
   assert.is(code, 'internal');
   await echo(pattern(100));
 });
+
+theirs('stream from the server', async () => {
+  for (const count of [0, 1, 1000]) {
+    const stream = client.stream(PEER, 'Count', PeerService.Count, { request: { value: count } });
+    let next = 0;
+    for await (const { value } of stream) assert.is(value, next++);
+    assert.is(next, count);
+  }
+});
+
+theirs('stream to the server', async () => {
+  for (const count of [0, 1, 1000]) {
+    const stream = client.stream(PEER, 'Sum', PeerService.Sum);
+    for (let value = 1; value <= count; value++) await stream.send({ value });
+    stream.closeSend();
+    assert.equal(await stream.receive(), { value: (count * (count + 1)) / 2 });
+    assert.is(await stream.receive(), undefined);
+  }
+});
+
+theirs('stream both ways', async () => {
+  await chat([1, 100, 0, 128, 16384], 20);
+});
+
+theirs('stream both ways, large messages', async () => {
+  await chat([1 << 20, MAX_DATA_BYTES - ENVELOPE_BYTES], 2);
+});
+
+theirs('streams at the same time, beside calls', async () => {
+  const indexes = Array.from({ length: 16 }, (_, index) => index);
+  const calls = indexes.map(async (index) => {
+    for (let i = 0; i < 20; i++) await echo(pattern(index * i));
+  });
+  await Promise.all([...calls, ...indexes.map((index) => chat([index, 1000 * index], 20))]);
+  assert.is(client.unmatched, 0);
+});
+
+theirs('a stream that fails', async () => {
+  const request = { code: CODES.data_loss, message: 'after three' };
+  const stream = client.stream(PEER, 'CountAndFail', PeerService.CountAndFail, { request });
+  for (let value = 0; value < 3; value++) assert.equal(await stream.receive(), { value });
+  const { code, message } = await failureOf(stream.receive());
+  assert.equal([code, message], ['data_loss', 'after three']);
+  await echo(pattern(100));
+});
+
+theirs('unknown stream method', async () => {
+  const stream = client.stream(PEER, 'Nothing', PeerService.Chat);
+  const { code, message } = await failureOf(stream.receive());
+  assert.equal([code, message], ['unimplemented', 'method Nothing']);
+  await echo(pattern(100));
+});
+
+theirs('a stream that is given up leaves the connection usable', async () => {
+  const stream = client.stream(PEER, 'Count', PeerService.Count, { request: { value: 100_000 } });
+  assert.equal(await stream.receive(), { value: 0 });
+  stream.abort();
+  await failureOf(stream.receive());
+  await echo(pattern(100));
+});
+
+/** Sends and awaits one message after the other. */
+async function chat(sizes: readonly number[], rounds: number): Promise<void> {
+  const stream = client.stream(PEER, 'Chat', PeerService.Chat);
+  for (let round = 0; round < rounds; round++) {
+    for (const size of sizes) {
+      const value = pattern(size);
+      await stream.send({ value });
+      const got = await stream.receive();
+      assert.is(Buffer.compare(got?.value ?? new Uint8Array(0), value), 0, `${size} bytes`);
+    }
+  }
+  stream.closeSend();
+  assert.is(await stream.receive(), undefined);
+}
 
 ours.run();
 theirs.run();

@@ -57,7 +57,7 @@ func withClient(socket string, check func(context.Context, *ttrpc.Client) error)
 	if err != nil {
 		return err
 	}
-	client := ttrpc.NewClient(connection)
+	client := ttrpc.NewClient(connection, ttrpc.WithUnaryClientInterceptor(withTimeout))
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -186,26 +186,22 @@ func count(ctx context.Context, client *ttrpc.Client) (uint32, error) {
 	return response.Value, err
 }
 
-// deadlinePassed sends a negative timeout_nano, as a caller does that was held up.
-func deadlinePassed(ctx context.Context, client *ttrpc.Client) error {
-	before, err := count(ctx, client)
-	if err != nil {
-		return err
-	}
-	late, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
-	defer cancel()
+// deadlinePassed sends a negative timeout_nano, as a caller does that was held up, and waits for the server's word.
+func deadlinePassed(_ context.Context, client *ttrpc.Client) error {
+	ctx := context.WithValue(context.Background(), timeoutKey{}, -time.Second)
 	request := &wrapperspb.UInt32Value{Value: uint32(patience.Milliseconds())}
-	if err := client.Call(late, service, "Sleep", request, &emptypb.Empty{}); err == nil {
-		return errors.New("a call after its deadline succeeded")
+	err := client.Call(ctx, service, "Sleep", request, &emptypb.Empty{})
+	return wantCode(err, codes.DeadlineExceeded)
+}
+
+// What goes out as timeout_nano instead of what is left of the context's deadline.
+type timeoutKey struct{}
+
+func withTimeout(ctx context.Context, req *ttrpc.Request, resp *ttrpc.Response, _ *ttrpc.UnaryClientInfo, invoke ttrpc.Invoker) error {
+	if timeout, ok := ctx.Value(timeoutKey{}).(time.Duration); ok {
+		req.TimeoutNano = timeout.Nanoseconds()
 	}
-	for ctx.Err() == nil {
-		after, err := count(ctx, client)
-		if err != nil || after == before+1 {
-			return err
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return errors.New("the server works on a call whose deadline had passed")
+	return invoke(ctx, req, resp)
 }
 
 func givingUp(ctx context.Context, client *ttrpc.Client) error {

@@ -227,9 +227,9 @@ test('metadata, in lower case', async ({ peer, calls }) => {
 });
 
 test('a deadline', async ({ peer, calls, release }) => {
-  peer.write(connect(1, 'wait', { timeout_nano: 20_000_000 }), connect(3, 'x', { timeout_nano: -1 }));
+  peer.write(connect(1, 'wait', { timeout_nano: 20_000_000 }), connect(3, 'x', { timeout_nano: 0 }));
   assert.equal((await peer.response()).stream, 3);
-  assert.is(calls[1]?.deadline, 0, 'a negative timeout is none');
+  assert.is(calls[1]?.deadline, 0);
   const late = await peer.response();
   assert.equal([late.stream, late.code], [1, CODES.deadline_exceeded]);
   assert.ok((calls[0]?.deadline ?? 0) > 0);
@@ -237,6 +237,14 @@ test('a deadline', async ({ peer, calls, release }) => {
   release[0]?.('too late');
   peer.write(connect(5, 'next'));
   assert.is((await peer.response()).stream, 5, 'the late result is dropped');
+});
+
+test('a deadline that had passed when the call was made', async ({ peer, calls }) => {
+  for (const [index, timeout_nano] of [-1, -(2 ** 40)].entries()) {
+    peer.write(connect(2 * index + 1, 'x', { timeout_nano }));
+    assert.is((await peer.response()).code, CODES.deadline_exceeded);
+  }
+  assert.is(calls.length, 0, 'nobody waits for what the handler would do');
 });
 
 test('a deadline farther away than timers reach', async ({ peer, calls, release }) => {
