@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isAlive } from '../../../host/process.ts';
+import { HypervisorService, HypervisorServiceName } from '../../../host/proto/messages/remote.ts';
 import { cleanUp, removeTree } from '../../../host/sandbox/cleanup.ts';
 import {
   MAX_CHILDREN,
@@ -19,6 +20,8 @@ import {
   statePath,
   writeState,
 } from '../../../host/sandbox/state-file.ts';
+import { TtrpcServer } from '../../../host/ttrpc/server.ts';
+import { service } from '../../../host/ttrpc/types.ts';
 import { KeptLog } from './fake-guest.ts';
 
 interface Context {
@@ -79,6 +82,33 @@ test('what the shim makes while it is given time to end is removed as well', asy
   writeState(context.directory, state(context, { shim, children: [qemu] }));
   assert.is((await cleaning).pid, qemu.pid);
   assert.equal([isAlive(shim), isAlive(qemu)], [false, false]);
+});
+
+test('a machine elsewhere is ended through the service that made it, which need not be there', async (context) => {
+  const remote = { socket: join(context.root, 'peer.sock'), id: 'sandbox-1' };
+  const stopped: string[] = [];
+  const server = new TtrpcServer([
+    service(HypervisorServiceName, HypervisorService, {
+      StopVM: ({ id }) => {
+        stopped.push(id);
+        return {};
+      },
+    }),
+  ]);
+  const listener = createServer();
+  await new Promise<void>((resolve) => listener.listen(remote.socket, resolve));
+  server.adopt(listener);
+  writeState(context.directory, state(context, { remote }));
+  assert.equal(readState(context.directory)?.remote, remote);
+  await cleanUp(context.directory, context.log);
+  await server.close();
+  assert.equal(stopped, ['sandbox-1']);
+  assert.not.ok(existsSync(context.directory));
+  mkdirSync(context.directory, { recursive: true });
+  writeState(context.directory, state(context, { remote }));
+  await cleanUp(context.directory, context.log);
+  assert.not.ok(existsSync(context.directory));
+  assert.match(context.log.lines.join('\n'), /did not end a machine.*sandbox-1/);
 });
 
 test('another process that has the pid by now is left alone', async (context) => {
