@@ -9,7 +9,8 @@ import { build } from '../setup/builds.ts';
 import { describe, type Finished, finish } from '../setup/command.ts';
 import { CONTAINERD_VERSIONS, containerdPrograms, isUnpacked } from '../setup/containerd-packages.ts';
 import { criPackages, isCriUnpacked } from '../setup/cri-packages.ts';
-import { CONTAINERD, DEBIAN_CACHE, ROOT } from '../setup/paths.ts';
+import { goPackages, isGoUnpacked } from '../setup/go-packages.ts';
+import { CONTAINERD, DEBIAN_CACHE, GO, ROOT } from '../setup/paths.ts';
 import { step } from '../setup/step.mjs';
 
 /** Milliseconds for one test file; those with virtual machines boot dozens of them. */
@@ -23,7 +24,7 @@ const AT_ONCE = 2;
 /** Characters of a failed file's output that are shown. */
 const OUTPUT_TAIL = 20_000;
 
-const FAST = ['test/fuzz', 'test/unit', 'test/wire'];
+const FAST = ['test/fuzz', 'test/unit', 'test/wire', 'test/interop'];
 const WITH_MACHINES = ['test/vm', 'test/cri'];
 
 interface Count {
@@ -61,6 +62,7 @@ async function setUp(): Promise<void> {
     if (isCriUnpacked(version, CONTAINERD)) continue;
     await step(`CNI and CRI for containerd ${version}`, () => criPackages(version, CONTAINERD, DEBIAN_CACHE, () => {}));
   }
+  if (!isGoUnpacked(GO)) await step('Go and ttrpc-go', () => goPackages(GO, DEBIAN_CACHE, () => {}));
   await build();
 }
 

@@ -1,6 +1,8 @@
 /** What our side makes of an envelope, in the form in which go/decode.go says what ttrpc-go makes of it. */
 import {
   RECORD_CODE,
+  RECORD_DETAILS,
+  RECORD_DETAILS_LENGTH,
   RECORD_FAULT,
   RECORD_METADATA,
   RECORD_METADATA_LENGTH,
@@ -16,15 +18,18 @@ import {
   RECORD_TIMEOUT_LOW,
   WINDOW_BASE,
 } from '../../assembly/layout.ts';
+import { CODES } from '../../host/error.ts';
 import { decode } from '../../host/proto/codec.ts';
 import { Request } from '../../host/proto/messages/ttrpc.ts';
 import type { FrameScanner } from '../../host/ttrpc/frames.ts';
+import { errorOf, type StatusError } from '../../host/ttrpc/status.ts';
 import { HEADER_BYTES } from '../../host/ttrpc/types.ts';
 import type { Envelope } from './envelopes.ts';
 
 const TYPES = { request: 1, response: 2 } as const;
 /** What is said of an envelope that is refused. */
-const REFUSED = Buffer.of(0);
+export const REFUSED = Buffer.of(0);
+const NOTHING = new Uint8Array(0);
 
 /** Scans the envelope as a frame of its own. */
 export function verdict(scanner: FrameScanner, { type, data }: Envelope): Buffer {
@@ -113,11 +118,16 @@ function metadataOf(bytes: Uint8Array): Request['metadata'] | undefined {
 
 function responseOf({ bytes, records }: FrameScanner): Buffer {
   const span = spans(bytes, records);
+  const { details } = errorOf(CODES.unknown, '', span(RECORD_DETAILS, RECORD_DETAILS_LENGTH)) as Partial<StatusError>;
   return Buffer.concat([
     Buffer.of(1),
     number(records[RECORD_CODE] as number),
     ...text(span(RECORD_TEXT, RECORD_TEXT_LENGTH)),
-    number(0),
+    number(details?.length ?? 0),
+    ...(details ?? []).flatMap(({ type_url = '', value = NOTHING }) => [
+      ...text(Buffer.from(type_url)),
+      ...text(value),
+    ]),
     ...text(span(RECORD_PAYLOAD, RECORD_PAYLOAD_LENGTH)),
   ]);
 }
