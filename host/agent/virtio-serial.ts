@@ -7,6 +7,8 @@ import { KataError } from '../error.ts';
 import { escapeCommas } from '../hypervisor/qemu/command-line.ts';
 import { type AgentTransport, type DeviceArguments, MAX_SOCKET_PATH_BYTES } from './transport.ts';
 
+/** Ports of the device, the first of which is a console's by tradition. Each costs two queues: with QEMU's 31, 75 ms of an emulated boot. */
+export const PORTS = 2;
 /** Name of the port in the guest: /sys/class/virtio-ports/vport<N>p<M>/name. */
 export const PORT_NAME = 'agent';
 
@@ -31,7 +33,7 @@ export class VirtioSerialTransport implements AgentTransport {
     return {
       arguments: [
         ...['-chardev', `socket,id=agent,path=${escapeCommas(this.#path)}`],
-        ...['-device', 'virtio-serial-pci,id=agent-bus,disable-legacy=on'],
+        ...['-device', `virtio-serial-pci,id=agent-bus,disable-legacy=on,max_ports=${PORTS}`],
         ...['-device', `virtserialport,bus=agent-bus.0,chardev=agent,name=${PORT_NAME}`],
       ],
       fds: [],

@@ -152,53 +152,23 @@ export class Vm {
   }
 
   private async bootOrThrow(signal: AbortSignal): Promise<readonly Init<Storage>[]> {
-    const { log, identity, socket } = this.options;
+    const { log, identity, socket, parts } = this.options;
     // A sandbox of this name whose shim and cleanup both failed must not be in the way for ever.
     await cleanUp(identity.directory, log, socket);
     this.undo.add('directory', () => removeDirectory(identity.directory, log));
     mkdirSync(identity.directory, { recursive: true, mode: 0o700 });
-    this.save();
-    await this.enterCgroup();
-    this.options.timeline.mark('cgroup');
+    const cgroup = await parts.cgroup(this.options, log);
+    this.cgroup = cgroup;
+    if (cgroup) this.undo.add('cgroup', () => cgroup.remove());
     this.undo.add('share', () => this.share.close());
     this.makeNetwork();
+    this.save();
     this.undo.add('transport', () => this.transport.close());
-    const devices = await this.transport.prepare();
+    const devices = this.transport.prepare();
+    await firstFailure([devices, this.enterCgroup(), this.prepareNetwork()]);
     this.undo.add('hypervisor', () => this.hypervisor.stop());
-
-    const abort = new AbortController();
-    const stop = (): void => abort.abort();
-    signal.addEventListener('abort', stop);
-    if (signal.aborted) stop();
-    const guarded = <T>(step: Promise<T>): Promise<T> => {
-      // The first to fail ends the other, and is the one that is told.
-      step.catch(stop);
-      return step;
-    };
-    try {
-      const shared = guarded(this.prepareShare());
-      const connected = guarded(this.prepareNetwork());
-      const prepared = firstFailure([shared, connected]);
-      // A start that fails before does not wait for it.
-      prepared.catch(() => {});
-      const boot = guarded(this.bootGuest(devices, abort.signal, prepared));
-      await firstFailure([boot, shared, connected]);
-      return await this.share.attach();
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
-  }
-
-  /** What is spawned from now on is born in the pod's cgroup. */
-  private async enterCgroup(): Promise<void> {
-    const { parts, log } = this.options;
-    const cgroup = await parts.cgroup(this.options, log);
-    if (!cgroup) return;
-    this.cgroup = cgroup;
-    this.save();
-    this.undo.add('cgroup', () => cgroup.remove());
-    await cgroup.prepare();
-    this.save();
+    await this.bootGuest(await devices, signal);
+    return await this.share.attach();
   }
 
   /** A namespace of our own is made here: the VMM starts in it. */
@@ -207,7 +177,20 @@ export class Vm {
     const network = parts.network(this.namespace, this.hypervisor, log);
     this.network = network;
     this.undo.add('network', () => network.close());
+  }
+
+  /** What is spawned from now on is born in the pod's cgroup. */
+  private async enterCgroup(): Promise<void> {
+    await this.cgroup?.prepare();
+    this.options.timeline.mark('cgroup');
+  }
+
+  /** A namespace of our own is empty still: it is configured once there is a process in it. */
+  private async prepareNetwork(): Promise<void> {
+    if (this.namespace.own) return;
+    await this.network?.prepare();
     this.save();
+    this.options.timeline.mark('network_prepared');
   }
 
   private async prepareShare(): Promise<void> {
@@ -230,30 +213,37 @@ export class Vm {
     this.options.timeline.mark('network_attached');
   }
 
-  /** A namespace of our own is empty still: it is configured once there is a process in it. */
-  private async prepareNetwork(): Promise<void> {
-    if (this.namespace.own) return;
-    await this.network?.prepare();
-    this.save();
-    this.options.timeline.mark('network_prepared');
-  }
-
-  private async bootGuest(devices: DeviceArguments, signal: AbortSignal, prepared: Promise<unknown>): Promise<void> {
-    const { log, timeline, parts, bootTimeoutMs } = this.options;
-    const deadline = performance.now() + bootTimeoutMs;
+  /** Until the guest's first instruction. */
+  private async startVmm(devices: DeviceArguments, signal: AbortSignal): Promise<void> {
+    const { timeline } = this.options;
+    let preparing: Promise<void> | undefined;
+    const prepareShare = (): Promise<void> => {
+      preparing ??= this.prepareShare();
+      return preparing;
+    };
     timeline.mark('vm_start');
     const started = this.hypervisor.start(
       devices,
-      () => this.save(),
+      () => {
+        this.save();
+        // Beside the VMM's start, which waits for it.
+        prepareShare().catch(() => {});
+      },
       async () => {
         timeline.mark('vm_ready');
-        await prepared;
+        await prepareShare();
         timeline.mark('devices_prepared');
         await firstFailure([this.plug(), Promise.resolve(this.cgroup?.placeVmm(this.hypervisor.pid))]);
       },
     );
     await Promise.race([started, aborted(signal)]);
     timeline.mark('guest_start');
+  }
+
+  private async bootGuest(devices: DeviceArguments, signal: AbortSignal): Promise<void> {
+    const { log, timeline, parts, bootTimeoutMs } = this.options;
+    const deadline = performance.now() + bootTimeoutMs;
+    await this.startVmm(devices, signal);
     // Its transactions take the kernel ten milliseconds: none of anybody's while the guest boots.
     this.forwardPorts();
     this.save();

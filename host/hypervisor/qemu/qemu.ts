@@ -1,5 +1,5 @@
 /** A virtual machine run by QEMU. */
-import { constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -158,7 +158,7 @@ export class Qemu implements Hypervisor {
 
   async #start(devices: DeviceArguments, spawned: () => void, beforeGuest?: () => Promise<void>): Promise<void> {
     const config = this.#config;
-    await checkFiles(config);
+    checkFiles(config);
     this.#choice ??= await chooseAccelerator(config.qemuPath, config.kernel);
     const args = qemuArguments(config, devices, this.#choice.accelerator);
     if (beforeGuest) args.push('-S');
@@ -291,19 +291,19 @@ function howEnded(exit: VmExit): string {
   return exit.signal === null ? `exit code ${exit.code}` : exit.signal;
 }
 
-async function checkFiles(config: VmConfig): Promise<void> {
-  await checkFile('path', config.qemuPath, constants.X_OK, 'install the package qemu-system');
-  await checkFile('kernel', config.kernel, constants.R_OK, 'build the guest with "npm run guest"');
+function checkFiles(config: VmConfig): void {
+  checkFile('path', config.qemuPath, constants.X_OK, 'install the package qemu-system');
+  checkFile('kernel', config.kernel, constants.R_OK, 'build the guest with "npm run guest"');
   if (config.initrd !== undefined) {
-    await checkFile('initrd', config.initrd, constants.R_OK, 'build the guest with "npm run guest"');
+    checkFile('initrd', config.initrd, constants.R_OK, 'build the guest with "npm run guest"');
   }
-  if (config.image !== undefined) await checkFile('image', config.image, constants.R_OK, 'install the guest image');
+  if (config.image !== undefined) checkFile('image', config.image, constants.R_OK, 'install the guest image');
 }
 
-async function checkFile(key: string, path: string, mode: number, remedy: string): Promise<void> {
+function checkFile(key: string, path: string, mode: number, remedy: string): void {
   try {
-    if (!(await stat(path)).isFile()) throw new Error('not a regular file');
-    await access(path, mode);
+    if (!statSync(path).isFile()) throw new Error('not a regular file');
+    accessSync(path, mode);
   } catch (thrown) {
     const reason = (thrown as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : reasonOf(thrown);
     throw new KataError(

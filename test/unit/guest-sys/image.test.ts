@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert';
 import { cpio, type Entry } from '../../../guest/image/cpio.ts';
 import { checkArm64Image, extractVmlinux } from '../../../guest/image/kernel.ts';
 import { decodeLz4Legacy, LZ4_LEGACY_MAGIC } from '../../../guest/image/lz4.ts';
+import { withoutSignature } from '../../../guest/image/modules.ts';
 import { LAST_EARLY_MODULE, MODULES, packagesFor } from '../../../guest/image/recipe.ts';
 import { finish, succeed } from '../../../setup/command.ts';
 
@@ -74,6 +75,22 @@ kernel('refuses what is no bzImage, or one of another kind', () => {
   assert.throws(() => extractVmlinux(bzImage(frame(BLOCK), 0x7fff_ffff)), /claims to hold/);
   assert.throws(() => extractVmlinux(bzImage(frame(BLOCK), TEXT.length).subarray(0, 0x260)), /cut off/);
   assert.throws(() => checkArm64Image(Buffer.alloc(100)), /arm64 Image/);
+});
+
+kernel("a module's signature is cut off, and nothing else", () => {
+  const module = Buffer.from('\x7fELF and the rest');
+  const signed = (length: number): Buffer => {
+    const info = Buffer.alloc(12);
+    info.writeUInt32BE(length, 8);
+    return Buffer.concat([module, Buffer.alloc(300, 7), info, Buffer.from('~Module signature appended~\n')]);
+  };
+  assert.equal(withoutSignature(signed(300)), module);
+  // As long as the module, or longer: it would not be one.
+  for (const length of [300 + module.length, 0xffff_ffff])
+    assert.equal(withoutSignature(signed(length)), signed(length));
+  for (const other of [module, Buffer.alloc(0), Buffer.from('~Module signature appended~\n')]) {
+    assert.equal(withoutSignature(other), other);
+  }
 });
 
 archive('is read by cpio, with types, modes and parents', async () => {

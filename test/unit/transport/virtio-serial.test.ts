@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { MAX_SOCKET_PATH_BYTES } from '../../../host/agent/transport.ts';
-import { VirtioSerialTransport } from '../../../host/agent/virtio-serial.ts';
+import { PORTS, VirtioSerialTransport } from '../../../host/agent/virtio-serial.ts';
 import type { KataError } from '../../../host/error.ts';
 
 interface Context {
@@ -39,6 +39,7 @@ serial('listens before QEMU starts, under a name that QEMU is told', async ({ di
   const { arguments: args, fds } = await transport.prepare();
   assert.ok(args.includes(`socket,id=agent,path=${directory}/agent.sock`));
   assert.ok(args.includes('virtserialport,bus=agent-bus.0,chardev=agent,name=agent'));
+  assert.ok(args.some((arg) => arg.startsWith('virtio-serial-pci,') && arg.endsWith(`,max_ports=${PORTS}`)));
   assert.equal(fds, []);
   assert.ok(existsSync(join(directory, 'agent.sock')));
   assert.equal((await transport.prepare()).arguments, args);
