@@ -12,6 +12,8 @@ import { type Guest, sharedDir } from './options.ts';
 const DEFAULT_DIRECTORY_MODE = 0o750;
 const ROOT_MODE = 0o755;
 const PERMISSIONS = 0o7777;
+/** Containers of which it is known that something was copied for them alone. */
+export const MAX_KNOWN = 4096;
 /** Longest part of a name that goes into the name of its unfinished copy, characters. */
 const MAX_NAME_PART = 48;
 
@@ -46,6 +48,27 @@ export function copyFile(guest: Guest, request: CopyFileRequest): void {
         `file_mode 0${request.file_mode.toString(8)}: no file, directory or link`,
       );
   });
+}
+
+/** What was copied below the name of one container goes with that container. */
+export class CopiedFiles {
+  private readonly names = new Set<string>();
+
+  constructor(private readonly guest: Guest) {}
+
+  /** As `copyFile`, and remembers for whom it was. */
+  copy(request: CopyFileRequest): void {
+    copyFile(this.guest, request);
+    const [name = '', below] = request.path.slice(sharedDir(this.guest.options).length + 1).split('/');
+    // Volumes are a pod's: their names are no container's.
+    if (below !== undefined && this.names.size < MAX_KNOWN) this.names.add(name);
+  }
+
+  /** Removes a container's copies; only what CopyFile has made: a file system that is shared is the host's. Idempotent. */
+  remove(containerId: string): void {
+    const { sys, options } = this.guest;
+    if (this.names.delete(containerId)) removeTree(sys, `${sharedDir(options)}/${containerId}`);
+  }
 }
 
 function copyDirectory({ sys }: Guest, request: CopyFileRequest, parent: Directory, name: string): void {

@@ -8,6 +8,7 @@ import type {
 import type { Hooks, Spec } from '../../host/proto/messages/oci.ts';
 import { Container } from './container.ts';
 import { checkContainerId } from './container-id.ts';
+import { CopiedFiles } from './copy-file.ts';
 import { AgentError, reasonOf } from './error.ts';
 import { attempt, exists, list, mkdirs } from './files.ts';
 import { checkPath, MS_BIND, MS_RDONLY, MS_REMOUNT, unmount } from './mount.ts';
@@ -29,6 +30,7 @@ const DIRECTORY_MODE = 0o755;
 export class Sandbox {
   readonly containers = new Map<string, Container>();
   readonly storages: Storages;
+  readonly copied: CopiedFiles;
   /** Empty until CreateSandbox has succeeded. */
   id = '';
   private created = false;
@@ -40,6 +42,7 @@ export class Sandbox {
 
   constructor(private readonly guest: Guest) {
     this.storages = new Storages(guest);
+    this.copied = new CopiedFiles(guest);
   }
 
   /**
@@ -116,6 +119,7 @@ export class Sandbox {
       await container.create(request, this.storages);
     } catch (thrown) {
       this.containers.delete(id);
+      this.copied.remove(id);
       throw thrown;
     }
   }
@@ -132,7 +136,9 @@ export class Sandbox {
   async removeContainer({ container_id: id, timeout }: RemoveContainerRequest): Promise<void> {
     const container = this.container(id);
     const removal = container.remove().finally(() => {
-      if (this.containers.get(id) === container) this.containers.delete(id);
+      if (this.containers.get(id) !== container) return;
+      this.containers.delete(id);
+      this.copied.remove(id);
     });
     if (timeout === 0) return removal;
     const done = removal.then(() => true);

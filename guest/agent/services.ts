@@ -1,7 +1,6 @@
 /** The container half of grpc.AgentService. */
 import type { AgentServiceService, WriteStreamRequest } from '../../host/proto/messages/agent.ts';
 import { blockDevice } from './block-device.ts';
-import { copyFile } from './copy-file.ts';
 import { AgentError, reasonOf } from './error.ts';
 import { execProcess } from './exec.ts';
 import { getIpTables, setIpTables } from './iptables.ts';
@@ -128,7 +127,7 @@ function resources(guest: Guest, sandbox: Sandbox): AgentHandlers {
 function files(guest: Guest, sandbox: Sandbox): AgentHandlers {
   return {
     CopyFile: (request) => {
-      copyFile(guest, request);
+      sandbox.copied.copy(request);
       return NOTHING;
     },
     UpdateEphemeralMounts: ({ storages }) => {

@@ -1,5 +1,5 @@
 /** Sends a file or tree of the host into the guest by CopyFile, in bounds: the guest keeps it in memory. */
-import { constants, type Stats } from 'node:fs';
+import { constants, type Dirent, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, readlink } from 'node:fs/promises';
 import { KataError } from '../error.ts';
 import type { Init } from '../proto/codec.ts';
@@ -86,20 +86,38 @@ export async function copyTree(
       depth === 0 ? open(path, constants.O_RDONLY | constants.O_NONBLOCK).then(statOf) : lstat(path),
     );
     if (!stat) return;
-    if (++budget.entries > limits.entries) throw tooMuch(budget, `more than ${limits.entries} files`);
-    if (stat.isDirectory()) {
-      if (depth >= limits.depth) throw tooMuch(budget, `directories deeper than ${limits.depth}`);
-      await copier.copyFile({ ...attributes(stat), path: to });
-      const names = (await present(readdir(path))) ?? [];
-      for (const name of inOrder(names)) await copyEntry(`${path}/${name}`, `${to}/${name}`, depth + 1);
-    } else if (stat.isSymbolicLink()) {
+    count();
+    if (!stat.isDirectory()) return copyLeaf(path, to, depth, stat);
+    if (depth >= limits.depth) throw tooMuch(budget, `directories deeper than ${limits.depth}`);
+    await copier.copyFile({ ...attributes(stat), path: to });
+    const entries = (await present(readdir(path, { withFileTypes: true }))) ?? [];
+    for (const entry of inOrder(entries)) {
+      const [from, into] = [`${path}/${entry.name}`, `${to}/${entry.name}`];
+      if (entry.isDirectory()) await copyEntry(from, into, depth + 1);
+      else await underWay.add(() => copyOther(from, into, depth + 1));
+    }
+  }
+
+  /** What was no directory a moment ago: one that has become one since is left out, as if it had come later. */
+  async function copyOther(path: string, to: string, depth: number): Promise<void> {
+    const stat = await present(lstat(path));
+    if (!stat || stat.isDirectory()) return;
+    count();
+    await copyLeaf(path, to, depth, stat);
+  }
+
+  async function copyLeaf(path: string, to: string, depth: number, stat: Stats): Promise<void> {
+    if (stat.isSymbolicLink()) {
       const link = await present(readlink(path));
-      if (link === undefined) return;
-      await underWay.add(() => copier.copyFile({ ...attributes(stat), path: to, data: Buffer.from(link) }));
+      if (link !== undefined) await copier.copyFile({ ...attributes(stat), path: to, data: Buffer.from(link) });
     } else if (stat.isFile()) {
       const file = await present(open(path, depth === 0 ? READ & ~constants.O_NOFOLLOW : READ));
-      if (file) await underWay.add(() => copyContent(copier, file, to, budget).finally(() => file.close()));
+      if (file) await copyContent(copier, file, to, budget).finally(() => file.close());
     } else skipped.push(path.slice(source.length) || '/');
+  }
+
+  function count(): void {
+    if (++budget.entries > limits.entries) throw tooMuch(budget, `more than ${limits.entries} files`);
   }
 }
 
@@ -136,9 +154,9 @@ class UnderWay {
 }
 
 /** Kubernetes' own directories before the links that lead to them, so that these never lead nowhere. */
-function inOrder(names: readonly string[]): string[] {
+function inOrder(entries: readonly Dirent[]): Dirent[] {
   const rank = (name: string): number => (name === '..data' ? 1 : name.startsWith('..') ? 0 : 2);
-  return [...names].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+  return [...entries].sort(({ name: a }, { name: b }) => rank(a) - rank(b) || (a < b ? -1 : 1));
 }
 
 /** The size is the one found at the start: a file that grows is cut off there, one that shrinks is filled with zeros. */

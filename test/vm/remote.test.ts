@@ -1,6 +1,6 @@
 /** `[hypervisor.remote]` through containerd: the machines are processes, everything else is real. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import { KataError } from '../../host/error.ts';
 import { kill, markedProcesses, processes } from '../../setup/processes.ts';
@@ -167,7 +167,11 @@ function pods(test: Test): void {
     await containers.exec(id, ['touch', '/tmp/mine']);
     assert.is((await containers.exec(sandbox, ['ls', '/tmp/mine'])).code, 1);
     assert.is((await containers.exec(id, ['hostname'])).stdout, (await containers.exec(sandbox, ['hostname'])).stdout);
+    // Containers that come and go take their files along: the machine's memory is the pod's.
+    const shared = () => readdirSync(`/proc/${agentOf(peer, sandbox)}/root/run/kata-containers/shared/containers`);
+    assert.equal(shared().sort(), [sandbox, id].sort());
     await containers.remove(id);
+    assert.equal(shared(), [sandbox]);
     assert.is(await containers.status(sandbox), 'RUNNING');
     await containers.remove(sandbox);
     assert.equal([...peer.requests.keys()], []);
@@ -238,6 +242,16 @@ function failures(test: Test): void {
     assert.is.not(done.code, 0);
     assert.match(done.stderr, /block device \/dev\/loop0 cannot be had by a machine of hypervisor\.remote/);
   });
+}
+
+/** Pid of a machine's agent. */
+function agentOf(peer: RemotePeer, id: string): number {
+  const all = processes();
+  const children = (pid: number) => all.filter(({ parent }) => parent === pid);
+  const [init] = children(peer.machine(id)?.pid ?? -1);
+  const agent = children(init?.pid ?? -1).find(({ command }) => command.startsWith('/init --listen'));
+  assert.ok(agent, 'the machine has no agent');
+  return agent.pid;
 }
 
 function killShim(directory: string, id: string): void {

@@ -117,6 +117,18 @@ agent('says which service, method or message it does not know', async () => {
   peer.close();
 });
 
+agent("leaves a machine that is not its own as it is: its clock is somebody else's", async () => {
+  const peer = await Peer.connect();
+  for (const [index, method] of ['SetGuestDateTime', 'ReseedRandomDev', 'OnlineCPUMem', 'AddSwapPath'].entries()) {
+    const stream = 2 * index + 1;
+    peer.socket.write(frameOf(stream, request(AGENT, method)));
+    assert.is((await peer.answer(stream)).status?.code, CODES.unimplemented, method);
+  }
+  peer.socket.write(frameOf(9, request(AGENT, 'GetGuestDetails')));
+  assert.is((await peer.answer(9)).status?.code ?? 0, CODES.ok);
+  peer.close();
+});
+
 agent('refuses streams', async () => {
   const peer = await Peer.connect();
   const open = frameOf(1, request('grpc.Health', 'Check'));

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { copyFile } from '../../../guest/agent/copy-file.ts';
+import { CopiedFiles, copyFile } from '../../../guest/agent/copy-file.ts';
 import { DEFAULT_OPTIONS, type Guest, sharedDir } from '../../../guest/agent/options.ts';
 import { decode, encode, type Init } from '../../../host/proto/codec.ts';
 import { CopyFileRequest } from '../../../host/proto/messages/agent.ts';
@@ -54,6 +54,23 @@ copies('a file in chunks appears with the last one, with owner and mode', (conte
   assert.equal([stat.mode & 0o7777, stat.uid, stat.gid], [0o4755, 12, 34]);
   assert.is(fs.statSync(`${context.shared}/a`).mode & 0o7777, 0o750);
   assert.equal(fs.readdirSync(`${context.shared}/a/b`), ['file.txt']);
+});
+
+copies("a container's copies go with it, and nothing else does", (context) => {
+  const copied = new CopiedFiles(context.guest);
+  const make = (name: string) =>
+    copied.copy(
+      decode(
+        CopyFileRequest,
+        encode(CopyFileRequest, { path: `${context.shared}/${name}`, file_mode: FILE | 0o600, uid: -1, gid: -1 }),
+      ),
+    );
+  for (const name of ['one/rootfs/etc/file', 'one/rootfs/link', 'two/rootfs/file', 'sandbox-0-volume']) make(name);
+  // What was there without CopyFile is the host's.
+  fs.mkdirSync(`${context.shared}/three`);
+  for (const id of ['one', 'one', 'three', 'sandbox-0-volume', '', '..']) copied.remove(id);
+  assert.equal(fs.readdirSync(context.shared).sort(), ['sandbox-0-volume', 'three', 'two']);
+  assert.ok(fs.existsSync(`${context.shared}/two/rootfs/file`));
 });
 
 copies('files that differ only behind the dot do not meet', (context) => {

@@ -62,6 +62,29 @@ fits('processors the guest has keep their numbers, others are spread', () => {
   assert.equal([fitMems('0-1', '0'), fitMems('1', '0'), fitMems('', '0')], ['0', '', '']);
 });
 
+fits('a machine that was not booted for containers leaves out what it has no controller for', (context) => {
+  const all = {
+    CPU: { Cpus: '1', Mems: '0', Shares: 7, Quota: 8, Period: 9 },
+    Memory: { Limit: 1 },
+    Pids: { Limit: 3 },
+    BlockIO: { Weight: 5 },
+    HugepageLimits: [{ Pagesize: '2MB', Limit: 4 }],
+    Unified: { 'memory.high': '1' },
+  };
+  const guest = { ...context.guest, options: { ...context.guest.options, leaveOutLimits: true } };
+  put(context, { 'cgroup.controllers': 'cpuset cpu io memory hugetlb pids\n' });
+  assert.equal(fitResources(guest, resources(all)), fitResources(context.guest, resources(all)));
+  put(context, { 'cgroup.controllers': 'pids\n' });
+  const { CPU: cpu, ...left } = fitResources(guest, resources(all));
+  assert.equal([cpu?.Shares, cpu?.Quota, cpu?.Period, cpu?.Cpus, cpu?.Mems], [0, 0, 0, '', '']);
+  assert.equal([left.Memory, left.BlockIO, left.HugepageLimits], [undefined, undefined, []]);
+  assert.is(left.Pids?.Limit, 3);
+  // The file's absence says it: applyExtras leaves it out with a line in the log.
+  assert.equal({ ...left.Unified }, all.Unified);
+  // A guest that was is to refuse them: its kernel lacks what it ought to have.
+  assert.is(fitResources(context.guest, resources(all)).Memory?.Limit, 1);
+});
+
 fits('resources are fitted by what the guest has', ({ guest }) => {
   const { CPU: cpu } = fitResources(guest, resources({ CPU: { Cpus: '8-9', Mems: '1', Shares: 7 } }));
   assert.equal([cpu?.Cpus, cpu?.Mems, cpu?.Shares], ['0,1', '', 7]);

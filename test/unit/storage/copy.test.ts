@@ -24,6 +24,7 @@ import { KataError } from '../../../host/error.ts';
 import type { Init } from '../../../host/proto/codec.ts';
 import type { CopyFileRequest } from '../../../host/proto/messages/agent.ts';
 import type { Mount } from '../../../host/proto/messages/oci.ts';
+import { ROOTFS_LIMITS } from '../../../host/storage/copy-rootfs.ts';
 import { MAX_COPIES } from '../../../host/storage/copy-share.ts';
 import {
   CHUNK_BYTES,
@@ -319,6 +320,101 @@ share('a root file system becomes a disk', async ({ directory, rootfs, plugged }
   assert.is(readlinkSync(join(lower, 'etc/link')), '/etc/file');
 });
 
+const copied = suite<Context & { rootfs: Rootfs; warnings: string[] }>('a machine that can be given no disk');
+copied.before.each((context) => {
+  begin(context);
+  context.sandbox = join(context.directory, 'sandbox');
+  context.warnings = [];
+  mkdirSync(context.sandbox);
+  const plug = async () => assert.unreachable('nothing can be plugged') as unknown as string;
+  const hypervisor = { plugVirtioFs: plug, plugBlock: plug, unplug: async () => {} };
+  const config = {
+    daemon: '',
+    cache: '',
+    extraArgs: [],
+    disableBlockDeviceUse: false,
+    sharedFs: 'none',
+    noDisks: true,
+  };
+  const { guest, warnings } = context;
+  context.rootfs = new Rootfs(context.sandbox, config, hypervisor, {
+    agent: () => guest,
+    warn: (message) => warnings.push(message),
+  });
+});
+copied.after.each(async (context) => {
+  await context.rootfs.close();
+  assert.equal(readdirSync(context.sandbox), []);
+  end(context);
+});
+
+copied('its root file system is what the mounts show, copied', async ({ directory, guest, rootfs, warnings }) => {
+  const lower = makeDirectory(directory, 'lower');
+  symlinkSync('file', join(lower, 'link'));
+  assert.is(spawnSync('mkfifo', [join(lower, 'fifo')]).status, 0);
+  for (const name of ['upper', 'work']) mkdirSync(join(directory, name));
+  writeFileSync(join(directory, 'upper/file'), 'of the upper layer');
+  const options = [`lowerdir=${lower}`, `upperdir=${directory}/upper`, `workdir=${directory}/work`];
+  const overlay = { type: 'overlay', source: 'overlay', target: '', options };
+  const target = '/run/kata-containers/shared/containers/c/rootfs';
+  assert.equal(await rootfs.addRootfs('c', [overlay], ''), { path: target, storages: [] });
+  assert.equal([...guest.files].sort(), [
+    [target, '/'],
+    [`${target}/file`, 'of the upper layer'],
+    [`${target}/link`, '-> file'],
+  ]);
+  assert.match(
+    warnings.join(),
+    /root file system of container c is copied without 1 sockets, fifos and devices: \/fifo/,
+  );
+  // Without containerd's mounts it is the directory the spec names.
+  await rootfs.addRootfs('d', [], lower);
+  assert.is(guest.files.get('/run/kata-containers/shared/containers/d/rootfs/file'), 'lower');
+});
+
+copied(
+  'many files at a time, so many and no more; the first failure is the error',
+  async ({ directory, guest, rootfs }) => {
+    const lower = join(directory, 'lower');
+    mkdirSync(lower);
+    for (let i = 0; i < 100; i++) writeFileSync(join(lower, `f${i}`), `${i}`);
+    let [underWay, most] = [0, 0];
+    const copy = guest.copyFile.bind(guest);
+    guest.copyFile = async (request) => {
+      most = Math.max(most, ++underWay);
+      await sleep(1);
+      underWay--;
+      await copy(request);
+    };
+    await rootfs.addRootfs('c', [], lower);
+    assert.is(guest.files.size, 101);
+    assert.is(most, ROOTFS_LIMITS.parallel);
+    guest.fail = new KataError('resource_exhausted', 'the guest is full');
+    assert.is((await failure(rootfs.addRootfs('d', [], lower))).message, 'the guest is full');
+    assert.is(underWay, 0, 'nothing goes on behind the error');
+  },
+);
+
+copied('more bytes than the limit are refused before they are sent', async ({ directory, guest, rootfs }) => {
+  const lower = makeDirectory(directory, 'lower');
+  truncateSync(join(lower, 'file'), ROOTFS_LIMITS.bytes + 1);
+  const { code, message } = await failure(rootfs.addRootfs('c', [], lower));
+  assert.is(code, 'resource_exhausted');
+  assert.match(message, /root file system of container c: more than 1073741824 bytes/);
+  assert.equal([...guest.files.keys()], ['/run/kata-containers/shared/containers/c/rootfs']);
+});
+
+copied('block devices are refused by name, as volumes and as devices', async ({ rootfs }) => {
+  const device = lstatSync('/dev/loop0', { throwIfNoEntry: false });
+  if (device?.isBlockDevice()) {
+    const { code, message } = await failure(rootfs.addVolume('c', bind('/dev/loop0')));
+    assert.is(code, 'failed_precondition');
+    assert.match(message, /\/dev\/loop0 cannot be had/);
+  }
+  const request = { containerPath: '/dev/disk', major: 7, minor: 0, readOnly: false };
+  assert.match((await failure(rootfs.addBlockDevice('c', request))).message, /\/dev\/disk cannot be had/);
+});
+
 tree('an unknown shared_fs is refused', ({ directory }) => {
   const config = { daemon: '', cache: '', extraArgs: [], disableBlockDeviceUse: false, sharedFs: 'virtio-9p' };
   const hypervisor = { plugVirtioFs: async () => '', plugBlock: async () => '', unplug: async () => {} };
@@ -327,3 +423,4 @@ tree('an unknown shared_fs is refused', ({ directory }) => {
 
 tree.run();
 share.run();
+copied.run();
