@@ -24,15 +24,13 @@ interface Load {
   readonly goal: number;
 }
 
-const SMALL: readonly Load[] = [
+const LOADS: readonly Load[] = [
   { what: 'echo of 100 bytes, 1 in flight', method: 'Echo', inFlight: 1, bytes: 100, goal: 2 },
   { what: 'echo of 100 bytes, 8 in flight', method: 'Echo', inFlight: 8, bytes: 100, goal: 6 },
   { what: 'echo of 100 bytes, 64 in flight', method: 'Echo', inFlight: 64, bytes: 100, goal: 10 },
-];
-const BULK: readonly Load[] = [
   { what: '32 KiB written, 8 in flight', method: 'Write', inFlight: 8, bytes: BULK_BYTES, goal: 6 },
   { what: '32 KiB read, 8 in flight', method: 'Read', inFlight: 8, bytes: BULK_BYTES, goal: 6 },
-  { what: '32 KiB both ways, 8 in flight', method: 'Echo', inFlight: 8, bytes: BULK_BYTES, goal: 6 },
+  { what: '32 KiB each way, 8 in flight', method: 'Echo', inFlight: 8, bytes: BULK_BYTES, goal: 6 },
 ];
 
 /** A server and its load, each a process. */
@@ -91,36 +89,58 @@ async function pair(
 }
 
 async function compare(ours: Pair, go: Pair): Promise<void> {
+  const idle = { ours: memoryOf(ours.server), go: memoryOf(go.server) };
   head('ttrpc-go');
-  for (const load of [...SMALL, ...BULK]) {
-    const bulk = BULK.includes(load);
-    const values = { ours: [] as number[], control: [] as number[] };
+  for (const load of LOADS) {
+    const measured: { ours: Measurement[]; control: Measurement[] } = { ours: [], control: [] };
     for (let run = -1; run < RUNS; run++) {
       const ms = run < 0 ? WARM_UP_MS : MEASURE_MS;
-      const measured = { ours: await rate(ours, load, ms), control: await rate(go, load, ms) };
+      const [one, other] = [await measure(ours, load, ms), await measure(go, load, ms)];
       if (run < 0) continue;
-      values.ours.push(bulk ? (measured.ours * load.bytes) / MIB : measured.ours / 1000);
-      values.control.push(bulk ? (measured.control * load.bytes) / MIB : measured.control / 1000);
+      measured.ours.push(one);
+      measured.control.push(other);
     }
-    const { what, goal } = load;
-    against({ what, unit: bulk ? 'MiB/s' : 'thousand/s', ...values, better: 'more', goal, digits: bulk ? 0 : 1 });
+    const values = (of: (one: Measurement) => number) => ({
+      ours: measured.ours.map(of),
+      control: measured.control.map(of),
+    });
+    const { what, goal, bytes, method } = load;
+    if (bytes === BULK_BYTES)
+      against({ what, unit: 'MiB/s', ...values(({ rate }) => (rate * bytes) / MIB), better: 'more', goal });
+    else against({ what, unit: '1000/s', ...values(({ rate }) => rate / 1000), better: 'more', goal, digits: 1 });
+    const cpu = values((one) => one.cpu);
+    if (method === 'Echo')
+      against({ what: '  processor time a call, both ends', unit: 'us', ...cpu, better: 'less', digits: 1 });
   }
-  memory('server', ours.server, go.server);
-  memory('client', ours.load, go.load);
+  line('server when started, MiB', idle.ours, idle.go);
+  line('server after all this, MiB', memoryOf(ours.server), memoryOf(go.server));
+  line('client after all this, MiB', memoryOf(ours.load), memoryOf(go.load));
 }
 
-/** Calls a second. */
-async function rate({ load }: Pair, { method, inFlight, bytes }: Load, ms: number): Promise<number> {
-  const [calls, seconds] = (await load.ask(`${method} ${inFlight} ${bytes} ${ms}`)).split(' ').map(Number);
-  return (calls ?? Number.NaN) / (seconds ?? Number.NaN);
+interface Measurement {
+  /** Calls a second. */
+  readonly rate: number;
+  /** Microseconds of processor time that both processes took for a call. What else the machine does is not in it. */
+  readonly cpu: number;
 }
 
-function memory(what: string, ours: Program, go: Program): void {
-  line(`${what}'s memory after all this, MiB`, residence(ours.pid), residence(go.pid));
+async function measure({ server, load }: Pair, { method, inFlight, bytes }: Load, ms: number): Promise<Measurement> {
+  const before = processorTime(server.pid) + processorTime(load.pid);
+  const answer = (await load.ask(`${method} ${inFlight} ${bytes} ${ms}`)).split(' ').map(Number);
+  const [calls = Number.NaN, seconds = Number.NaN] = answer;
+  const after = processorTime(server.pid) + processorTime(load.pid);
+  return { rate: calls / seconds, cpu: ((after - before) * 1e6) / calls };
 }
 
-function residence(pid: number): string {
+/** Seconds that a process has run, by /proc/PID/stat: its 14th and 15th fields, in hundredths. */
+function processorTime(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function memoryOf({ pid }: Program): string {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
   const mib = (key: string) => Number(new RegExp(`^${key}: +(\\d+) kB`, 'm').exec(text)?.[1] ?? Number.NaN) / 1024;
-  return `RSS ${mib('Rss').toFixed(1)}, private ${mib('Private_Dirty').toFixed(1)}`;
+  return `RSS ${mib('Rss').toFixed(0)}, private ${mib('Private_Dirty').toFixed(0)}`;
 }
