@@ -18,7 +18,7 @@ if (names.some((each) => !(each in TARGETS)) || !Number.isSafeInteger(seed)) {
   process.exit(2);
 }
 if (amount.startsWith('hex:')) {
-  const target = TARGETS[name]?.();
+  const target = await TARGETS[name]?.();
   await target?.check(new Uint8Array(Buffer.from(amount.slice(4), 'hex')));
   process.stdout.write(`${name}: this case breaks nothing\n`);
 } else {
@@ -29,7 +29,7 @@ if (amount.startsWith('hex:')) {
 }
 
 async function turn(each: string): Promise<void> {
-  const target = TARGETS[each]?.();
+  const target = await TARGETS[each]?.();
   if (!target) return;
   const buffer = new CaseBuffer(new Uint8Array(target.room));
   const { cases, milliseconds } = await fuzz(target, buffer, seed, shareOf(amount));

@@ -16,7 +16,7 @@ export function runShare(name: string, shares: Readonly<Record<string, number>>)
   const test = suite(`fuzz: ${name}`);
   for (const [each, cases] of Object.entries(shares)) {
     test(`${each}: what once broke it, and ${cases} cases of seed ${seed}`, async () => {
-      const target = TARGETS[each]?.();
+      const target = await TARGETS[each]?.();
       if (!target) throw new Error(`no target ${each}`);
       for (const { hex, why } of REGRESSIONS[each] ?? []) {
         const input = new Uint8Array(Buffer.from(hex, 'hex'));

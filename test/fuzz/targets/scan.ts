@@ -40,6 +40,7 @@ import { instantiate } from '../../../host/core/core.ts';
 import { JsScanner } from '../../../host/ttrpc/frame-scanner.ts';
 import { type FrameScanner, wasmScanner } from '../../../host/ttrpc/frames.ts';
 import { built } from '../../unit/core/builds.ts';
+import { hasGroup, hasLongVarint } from '../protobuf.ts';
 import type { Target } from '../target.ts';
 import { makeBatch } from '../traffic.ts';
 import { Untouched } from '../untouched.ts';
@@ -130,7 +131,7 @@ export function scanTarget(): Target {
   return {
     name: 'scan',
     room: 16 * 1024,
-    generate: makeBatch,
+    generate: (buffer, random) => makeBatch(buffer, random),
     check(input) {
       // At the window's end, or at an address that depends on the case.
       const start = input.length % 3 === 0 ? WINDOW_END - input.length : WINDOW_BASE + (input.length % 61);
@@ -235,21 +236,6 @@ function decoded<T>(oracle: protobuf.Type, data: Uint8Array): T | undefined {
     if (hasLongVarint(data) || hasGroup(data)) return undefined;
     throw error;
   }
-}
-
-/** Whether five bytes in a row say that the varint goes on. */
-function hasLongVarint(data: Uint8Array): boolean {
-  let run = 0;
-  for (const byte of data) {
-    run = byte > 0x7f ? run + 1 : 0;
-    if (run === 5) return true;
-  }
-  return false;
-}
-
-/** Whether a start-group tag may be among the bytes. */
-function hasGroup(data: Uint8Array): boolean {
-  return data.some((byte) => (byte & 7) === 3);
 }
 
 function same(found: Uint8Array, wanted: ArrayLike<number>, what: string): void {

@@ -1,0 +1,4 @@
+/** The table codec: see share.ts. */
+import { runShare } from './share.ts';
+
+runShare('codec', { codec: 400_000 });
