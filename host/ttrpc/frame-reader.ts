@@ -45,6 +45,12 @@ export type OnPart<T extends Pieces = Pieces> = (scanner: FrameScanner, start: n
 /** A frame's header and the heads of what it holds, bytes at most: with less, whoever looks at it may be unable to tell what it is. */
 const HEADS_BYTES = 64;
 
+/**
+ * Frames of one read from which on they are handed over in two halves, and what the first leads to may go out before the
+ * second: the peer works on it meanwhile. With fewer the second write costs more than is won.
+ */
+const HALVES_FRAMES = 32;
+
 /** One buffer for tails, kept for the next connection that needs one. */
 let spare: Uint8Array | undefined;
 
@@ -64,6 +70,11 @@ export class FrameReader implements Reads {
   /** Takes what arrives: the next #left bytes. */
   #pieces: PieceTaker | undefined;
   #left = 0;
+  /** The second half of a batch: records [#next, #count) of a scan that went to #scanned of [.., #end). #next is 0: none. */
+  #next = 0;
+  #count = 0;
+  #scanned = 0;
+  #end = 0;
   #closed = false;
 
   constructor(onFrame: OnFrame, onPart?: OnPart<PieceTaker>) {
@@ -90,8 +101,20 @@ export class FrameReader implements Reads {
     if (this.#tail) this.#window.set(this.#tail.subarray(0, this.#held));
     const start = this.#pieces ? this.#pass(this.#pieces, end) : WINDOW_BASE;
     if (this.#closed || this.#pieces) return;
-    const rest = this.#deliver(start, end);
-    if (!this.#closed) this.#keep(rest, end);
+    this.#deliver(start, end, HALVES_FRAMES);
+  }
+
+  /** Whether a second half of what was read waits for `handRest`. */
+  get hasRest(): boolean {
+    return this.#next > 0;
+  }
+
+  /** Hands it over. The memory has to be as `received` left it. */
+  handRest(): void {
+    const from = this.#next;
+    this.#next = 0;
+    if (from === 0 || this.#closed || !this.#hand(from, this.#count)) return;
+    this.#deliver(this.#scanned, this.#end, Number.POSITIVE_INFINITY);
   }
 
   /** Wants no more. Idempotent. */
@@ -123,9 +146,12 @@ export class FrameReader implements Reads {
     if (!this.#onFrame(scanner, 0)) this.close();
   }
 
-  /** Delivers the complete frames of [start, end) and returns where the incomplete one starts. */
-  #deliver(start: number, end: number): number {
-    const { records, state } = this.#scanner;
+  /**
+   * Delivers the complete frames of [start, end) and keeps the incomplete one behind them.
+   * @param halved frames of one scan from which on only half is delivered
+   */
+  #deliver(start: number, end: number, halved: number): void {
+    const { state } = this.#scanner;
     let at = start;
     for (;;) {
       const skipped = Math.min(this.#skip, end - at);
@@ -133,17 +159,32 @@ export class FrameReader implements Reads {
       at += skipped;
       const count = this.#scanner.scan(at, end);
       at = state[STATE_CONSUMED] as number;
-      if (count === 0) return at;
-      for (let i = 0; i < count; i++) {
-        const record = i * RECORD_WORDS;
-        if (records[record + RECORD_FAULT] === FAULT_OVERSIZE)
-          this.#skip = records[record + RECORD_PAYLOAD_LENGTH] as number;
-        if (!this.#onFrame(this.#scanner, record)) {
-          this.close();
-          return end;
-        }
+      if (count === 0) break;
+      const half = count < halved ? count : count >>> 1;
+      if (!this.#hand(0, half)) return;
+      if (half === count) continue;
+      this.#next = half;
+      this.#count = count;
+      this.#scanned = at;
+      this.#end = end;
+      return;
+    }
+    this.#keep(at, end);
+  }
+
+  /** Hands over records. @returns false if no more is wanted */
+  #hand(from: number, to: number): boolean {
+    const { records } = this.#scanner;
+    for (let i = from; i < to; i++) {
+      const record = i * RECORD_WORDS;
+      if (records[record + RECORD_FAULT] === FAULT_OVERSIZE)
+        this.#skip = records[record + RECORD_PAYLOAD_LENGTH] as number;
+      if (!this.#onFrame(this.#scanner, record)) {
+        this.close();
+        return false;
       }
     }
+    return true;
   }
 
   /** Keeps the incomplete frame [start, end) for the next read. */

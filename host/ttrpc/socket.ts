@@ -13,6 +13,12 @@ export interface Reads {
   buffer(): Uint8Array;
   /** So many bytes have been read into the last buffer. What it throws closes the socket. */
   received(length: number): void;
+  /**
+   * True when only half of that has been worked on: `handRest` is called once everything the first half has led to is done,
+   * and before anything else is read into the same memory.
+   */
+  readonly hasRest?: boolean;
+  handRest?(): void;
 }
 
 /** A connection that was accepted and has no socket yet. */
@@ -99,6 +105,7 @@ export function takeOver(socket: net.Socket, reads: Reads): net.Socket {
 export function copyInto(socket: net.Socket, reads: Reads): void {
   socket.on('data', (chunk: Buffer) => {
     for (let at = 0; at < chunk.length; ) {
+      handRest?.();
       const room = reads.buffer();
       const part = chunk.subarray(at, at + room.length);
       room.set(part);
@@ -117,18 +124,42 @@ function wrap(handle: Handle, reads: Reads): net.Socket {
 
 function onRead(reads: Reads, onError: (error: Error) => void): OnRead {
   return {
-    buffer: () => reads.buffer(),
+    buffer: () => {
+      handRest?.();
+      return reads.buffer();
+    },
     callback: (length) => delivered(reads, length, onError),
   };
 }
 
 /** Nothing that a peer sends may end the process, whatever it brings to light: such an error ends its connection. */
 function delivered(reads: Reads, length: number, onError: (error: Error) => void): boolean {
-  try {
+  return guarded(onError, () => {
     reads.received(length);
+    if (reads.hasRest) handRestLater(() => guarded(onError, () => reads.handRest?.()));
+  });
+}
+
+function guarded(onError: (error: Error) => void, work: () => void): boolean {
+  try {
+    work();
     return true;
   } catch (thrown) {
     onError(thrown instanceof Error ? thrown : new Error(String(thrown)));
     return false;
   }
+}
+
+/** Hands over the rest of the last read, if it has one: all connections read into one memory. */
+let handRest: (() => void) | undefined;
+
+function handRestLater(hand: () => void): void {
+  const now = (): void => {
+    if (handRest !== now) return;
+    handRest = undefined;
+    hand();
+  };
+  handRest = now;
+  // Behind all microtasks, and behind the ticks that these have asked for; no read comes between.
+  queueMicrotask(() => process.nextTick(() => process.nextTick(now)));
 }

@@ -76,6 +76,7 @@ class Feed {
       this.#buffer.set(part);
       at += part.length;
       this.reads.received(part.length);
+      if (this.reads.hasRest) this.reads.handRest?.();
       this.#buffer = this.reads.buffer();
       assert.ok(this.#buffer.length > 0);
     }
@@ -159,6 +160,45 @@ test('nothing of a frame in pieces is delivered after a refusal or close', () =>
   closed.reader.close();
   other.push(bytes.subarray(500));
   assert.equal(closed.got, []);
+});
+
+test('a large batch is handed over in halves', () => {
+  for (const frames of [31, 32, 33, 1500]) {
+    const sink = new Sink();
+    const batch = Buffer.concat(Array.from({ length: frames }, (_, i) => payloadFrame(i, 3)));
+    sink.reader.buffer().set(batch);
+    sink.reader.received(batch.length);
+    const halved = frames >= 32;
+    assert.is(sink.reader.hasRest, halved);
+    assert.is(sink.got.length, halved ? Math.min(frames, 1024) >>> 1 : frames);
+    sink.reader.handRest();
+    sink.reader.handRest();
+    assert.not(sink.reader.hasRest);
+    assert.equal(
+      sink.got,
+      Array.from({ length: frames }, (_, i) => expected(i, 3)),
+    );
+  }
+});
+
+test('the second half of a batch is nothing after a refusal, and keeps what is behind it', () => {
+  const batch = Buffer.concat(Array.from({ length: 40 }, (_, i) => payloadFrame(i, 3)));
+  const refusing = new Sink();
+  refusing.stopAfter = 30;
+  new Feed(refusing.reader).push(batch);
+  assert.is(refusing.got.length, 30);
+  const closed = new Sink();
+  closed.reader.buffer().set(batch);
+  closed.reader.received(batch.length);
+  closed.reader.close();
+  closed.reader.handRest();
+  assert.is(closed.got.length, 20);
+  const cut = new Sink();
+  const feed = new Feed(cut.reader);
+  feed.push(batch.subarray(0, -5));
+  assert.is(cut.got.length, 39);
+  feed.push(batch.subarray(-5));
+  assert.is(cut.got.length, 40);
 });
 
 test('byte by byte', () => {
