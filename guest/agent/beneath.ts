@@ -58,22 +58,30 @@ export class Directory {
    */
   child(name: string, mode?: number): Directory {
     const path = this.path(name);
-    if (mode !== undefined) {
-      try {
-        this.sys.mkdir(path, mode);
-        // mkdir's mode is subject to the umask.
-        this.sys.chmod(path, mode);
-      } catch (thrown) {
-        if (errnoOf(thrown) !== 'EEXIST') throw thrown;
-      }
+    // Nearly always it is there: what fails is an exception, which costs more than the call.
+    const found = this.opened(name, path, mode !== undefined);
+    if (found || mode === undefined) return found as Directory;
+    try {
+      this.sys.mkdir(path, mode);
+      // mkdir's mode is subject to the umask.
+      this.sys.chmod(path, mode);
+    } catch (thrown) {
+      if (errnoOf(thrown) !== 'EEXIST') throw thrown;
     }
+    return this.opened(name, path, false) as Directory;
+  }
+
+  /** @returns undefined where it is missing, if it may */
+  private opened(name: string, path: string, mayMiss: boolean): Directory | undefined {
     try {
       return new Directory(
         this.sys,
         this.sys.open(path, O_PATH | flagsOf(this.sys).directory | flagsOf(this.sys).noFollow),
       );
     } catch (thrown) {
-      if (errnoOf(thrown) === 'ELOOP' || errnoOf(thrown) === 'ENOTDIR') {
+      const errno = errnoOf(thrown);
+      if (mayMiss && errno === 'ENOENT') return undefined;
+      if (errno === 'ELOOP' || errno === 'ENOTDIR') {
         throw new AgentError('permission_denied', `${JSON.stringify(name)} is no directory; links are not followed`);
       }
       throw thrown;

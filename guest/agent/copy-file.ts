@@ -87,8 +87,7 @@ function copyLink({ sys }: Guest, request: CopyFileRequest, parent: Directory, n
   if (target === '' || target.includes('\0'))
     throw new AgentError('invalid_argument', 'a link needs its target in data');
   const unfinished = parent.path(unfinishedName(name));
-  attempt(() => sys.unlink(unfinished));
-  sys.symlink(target, unfinished);
+  anew(sys, unfinished, () => sys.symlink(target, unfinished));
   sys.lchown(unfinished, request.uid, request.gid);
   replace(sys, unfinished, parent.path(name));
 }
@@ -101,10 +100,10 @@ function copyChunk({ sys }: Guest, request: CopyFileRequest, parent: Directory, 
   }
   const unfinished = parent.path(unfinishedName(name));
   const first = offset === 0;
-  if (first) attempt(() => sys.unlink(unfinished));
+  const open = () => sys.open(unfinished, O_WRONLY | noFollow(sys) | (first ? O_CREAT | O_EXCL : 0), 0o600);
   let fd: number;
   try {
-    fd = sys.open(unfinished, O_WRONLY | noFollow(sys) | (first ? O_CREAT | O_EXCL : 0), 0o600);
+    fd = first ? anew(sys, unfinished, open) : open();
   } catch (thrown) {
     if (errnoOf(thrown) !== 'ENOENT') throw thrown;
     throw new AgentError('invalid_argument', `${request.path}: a chunk at ${offset} without the one at 0`);
@@ -125,14 +124,26 @@ function copyChunk({ sys }: Guest, request: CopyFileRequest, parent: Directory, 
   }
 }
 
-/** At every moment the name leads to the old or the new one. Only a directory in its place would refuse the rename. */
+/** Makes something that must not be there; what a copy that was broken off has left is removed. */
+function anew<T>(sys: Guest['sys'], path: string, make: () => T): T {
+  try {
+    return make();
+  } catch (thrown) {
+    if (errnoOf(thrown) !== 'EEXIST') throw thrown;
+  }
+  attempt(() => sys.unlink(path));
+  return make();
+}
+
+/** At every moment the name leads to the old or the new one. Only a directory in its place refuses the rename. */
 function replace(sys: Guest['sys'], unfinished: string, path: string): void {
-  let directory = false;
-  attempt(() => {
-    directory = sys.lstat(path).type === 'dir';
-  });
-  if (directory) removeTree(sys, path);
-  sys.rename(unfinished, path);
+  try {
+    sys.rename(unfinished, path);
+  } catch (thrown) {
+    if (errnoOf(thrown) !== 'EISDIR') throw thrown;
+    removeTree(sys, path);
+    sys.rename(unfinished, path);
+  }
 }
 
 /** Beside the target, unlike any other's, and no longer than a name may be. */
