@@ -1,6 +1,6 @@
 /**
  * Makes the tables by which config.json becomes grpc.Spec: assembly/oci/tables.ts for the WASM core and
- * host/oci/names.ts for its JavaScript twin. Numbers and types come from proto/oci.proto, the JSON names from
+ * host/oci/{fields,names}.ts for its JavaScript twin. Numbers and types come from proto/oci.proto, the JSON names from
  * the map below. Run by `node proto/generate-oci-tables.mjs`; the result is committed, and a test rebuilds and compares it.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,6 +10,7 @@ import protobuf from 'protobufjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 export const WASM_TABLES = join(HERE, '..', 'assembly', 'oci', 'tables.ts');
+export const HOST_FIELDS = join(HERE, '..', 'host', 'oci', 'fields.ts');
 export const HOST_NAMES = join(HERE, '..', 'host', 'oci', 'names.ts');
 
 /** The documents containerd sends: config.json, the spec of an exec, the resources of an update. */
@@ -83,6 +84,7 @@ export function generate() {
   if (missing.length) throw new Error(`oci.proto has no message ${missing.join(', ')}`);
   return new Map([
     [WASM_TABLES, wasmTables(messages)],
+    [HOST_FIELDS, hostFields(messages)],
     [HOST_NAMES, hostNames(messages)],
   ]);
 }
@@ -189,6 +191,29 @@ function nameBytes(key) {
 /** Little endian. */
 function bytesOf(value, count) {
   return Array.from({ length: count }, (_, i) => (value >>> (8 * i)) & 255).join(', ');
+}
+
+function hostFields(messages) {
+  const rows = messages.map(({ name, fields }) => {
+    const list = fields.map(({ key, number, kind, message }) => {
+      const sub = message ? messages.findIndex((other) => other.name === message) : 0;
+      return `['${key}', ${number}, ${kind}, ${sub}]`;
+    });
+    return `  [${list.join(', ')}], // ${name}`;
+  });
+  return [
+    '// Generated from proto/oci.proto by proto/generate-oci-tables.mjs. Do not edit: run `node proto/generate-oci-tables.mjs`.',
+    '// biome-ignore-all format: a table, a message a line',
+    '',
+    '/** A field: name in OCI JSON, number, kind, and message where it is one (its place in OCI_MESSAGES). */',
+    'export type OciField = readonly [key: string, number: number, kind: number, message: number];',
+    '',
+    '/** The fields of each message, as assembly/oci/tables.ts has them. */',
+    'export const OCI_MESSAGES: readonly (readonly OciField[])[] = [',
+    ...rows,
+    '];',
+    '',
+  ].join('\n');
 }
 
 function hostNames(messages) {

@@ -1,50 +1,128 @@
 /**
- * The JavaScript twin of assembly/oci/translate.ts: the same documents, the same results, the same faults.
- * It is the fallback where WebAssembly cannot be had, words the faults that the WASM core found, and checks it in tests.
+ * The JavaScript twin of assembly/oci/translate.ts, function for function: the same documents, the same bytes, the same faults.
+ * It is the fallback where WebAssembly cannot be had, finds the keys around faults of the WASM core, checks it in tests,
+ * and is what it is measured against.
  */
 import {
   EXPECTED_ARRAY,
   EXPECTED_BOOL,
+  EXPECTED_COLON,
   EXPECTED_END,
+  EXPECTED_KEY,
   EXPECTED_NUMBER,
   EXPECTED_OBJECT,
   EXPECTED_STRING,
   NOT_WHOLE,
   NUL_CHARACTER,
   OUT_OF_RANGE,
-  OUTPUT_FULL,
   TOO_LARGE,
 } from '../../assembly/oci/errors.ts';
 import { MAX_INPUT } from '../../assembly/oci/limits.ts';
-import { encode, type Field, type Int64, type MessageType } from '../proto/codec.ts';
-import { LinuxResources, Process, Spec } from '../proto/messages/oci.ts';
 import { type Document, Fault, wordFault } from './fault.ts';
-import { END, isNumberStart, JsonScanner, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json.ts';
-import { OCI_NAMES } from './names.ts';
+import { OCI_MESSAGES, type OciField } from './fields.ts';
+import {
+  at,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  close,
+  END,
+  exactMagnitude,
+  fail,
+  failIn,
+  fault,
+  indexAt,
+  isNumberStart,
+  json,
+  keyAt,
+  LETTER_N,
+  moveTo,
+  number,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  open,
+  peek,
+  QUOTE,
+  scanNumber,
+  scanString,
+  skipValue,
+  stringEnd,
+  stringHasNul,
+  stringLength,
+  stringStart,
+  stringText,
+  take,
+  takeIf,
+  takeKey,
+  takeNext,
+  takeWord,
+} from './json.ts';
+import { OCI_ROOTS } from './names.ts';
+import {
+  closeLength,
+  openOutput,
+  remove,
+  takeOutput,
+  to,
+  writeBits,
+  writeByte,
+  writePlain,
+  writeString,
+  writeVarint,
+} from './wire.ts';
 
-type Values = Record<string, unknown>;
+// Kinds of fields, as proto/generate-oci-tables.mjs writes them.
+const KIND_STRING = 1;
+const KIND_BOOL = 2;
+const KIND_INT64 = 3;
+const KIND_UINT64 = 4;
+const KIND_UINT32 = 5;
+const KIND_MESSAGE = 6;
+const KIND_MAP = 7;
+const KIND_MASK = 15;
+const REPEATED = 16;
+const PRESENCE = 32;
 
-const ROOTS = { Spec, Process, LinuxResources } as const;
+const WIRE_BYTES = 2;
+/** Tags of a map entry's two fields. */
+const TAG_KEY = 0x0a;
+const TAG_VALUE = 0x12;
 
-/** Of a number's kind: least and greatest value. */
-const RANGES: Readonly<Record<string, readonly [bigint, bigint]>> = {
-  uint32: [0n, 2n ** 32n - 1n],
-  uint64: [0n, 2n ** 64n - 1n],
-  int64: [-(2n ** 63n), 2n ** 63n - 1n],
-};
-
-/** The digits of the greatest number that any field holds; longer ones are out of range without being read. */
+/** Digits of numbers that fit a number of JavaScript's, and of the greatest that any field holds. */
+const SAFE_DIGITS = 15;
 const MAX_DIGITS = 20;
+
+/** Of a translation's length to its document's, at most: -1 in a field of a three-byte tag and key becomes 12 bytes. */
+const GROWTH = 1.5;
+const LEAST_OUTPUT = 64;
+
+/** A message has 16 fields at most; for each, by its row: where its value starts and ends in the output. */
+const FRAME_WORDS = 16 * 2;
+const MAX_LEVELS = 8;
+const frames = new Uint32Array(FRAME_WORDS * MAX_LEVELS);
+
+/** Slots of a message's keys. */
+const SLOTS = 64;
+
+/** A field as it is looked up. */
+interface Row {
+  readonly index: number;
+  readonly name: Uint8Array;
+  readonly key: string;
+  readonly tag: number;
+  readonly kind: number;
+  readonly message: number;
+}
 
 /**
  * Translates a document to protobuf.
  * @throws KataError `invalid_argument` where it is no such document
  */
-export function translateInJs(document: Document, json: Uint8Array): Uint8Array {
+export function translateInJs(document: Document, bytes: Uint8Array): Uint8Array {
   try {
-    return translateOrFault(document, json);
+    return translateOrFault(document, bytes);
   } catch (thrown) {
-    throw thrown instanceof Fault ? wordFault(document, json, thrown) : thrown;
+    throw thrown instanceof Fault ? wordFault(document, bytes, thrown) : thrown;
   }
 }
 
@@ -52,98 +130,248 @@ export function translateInJs(document: Document, json: Uint8Array): Uint8Array 
  * Translates a document to protobuf.
  * @throws Fault where it is no such document
  */
-export function translateOrFault(document: Document, json: Uint8Array): Uint8Array {
-  if (json.length > MAX_INPUT) throw new Fault(TOO_LARGE, MAX_INPUT, []);
-  const scanner = new JsonScanner(json);
-  const type = ROOTS[document] as MessageType<unknown>;
-  const value = readMessage(scanner, type, 0);
-  if (scanner.peek() !== END) scanner.fail(EXPECTED_END);
-  const encoded = encode(type, value as never);
-  if (encoded.length > MAX_INPUT) throw new Fault(OUTPUT_FULL, json.length, []);
-  return encoded;
+export function translateOrFault(document: Document, bytes: Uint8Array): Uint8Array {
+  if (bytes.length > MAX_INPUT) throw new Fault(TOO_LARGE, MAX_INPUT, []);
+  open(bytes);
+  openOutput(Math.min(MAX_INPUT, Math.ceil(bytes.length * GROWTH) + LEAST_OUTPUT));
+  const isWhole = writeDocument(OCI_ROOTS[document]);
+  close();
+  const output = takeOutput();
+  if (!isWhole) throw fault();
+  return output;
 }
 
-/** Fields by their names in JSON, of the message types met so far. */
-const fieldsByKey = new Map<MessageType<unknown>, Map<string, Field>>();
+function writeDocument(root: number): boolean {
+  if (peek() !== OPEN_BRACE) return fail(EXPECTED_OBJECT, at);
+  if (!writeMessage(root, 0)) return false;
+  return peek() === END || fail(EXPECTED_END, at);
+}
 
-function fieldsOf(type: MessageType<unknown>): Map<string, Field> {
-  let fields = fieldsByKey.get(type);
-  if (!fields) {
-    const byName = new Map(type.fields().map((field) => [field[1], field]));
-    const names = Object.entries(OCI_NAMES[type.name] ?? {});
-    fields = new Map(names.map(([key, name]) => [key, byName.get(name) as Field]));
-    fieldsByKey.set(type, fields);
+/** The object that is next. */
+function writeMessage(type: number, level: number): boolean {
+  const slots = slotsOf(type);
+  const frame = level * FRAME_WORDS;
+  /** A bit for each field whose value stands in the output. */
+  let seen = 0;
+  moveTo(at + 1);
+  if (takeIf(CLOSE_BRACE)) return true;
+  for (;;) {
+    if (!takeKey()) return false;
+    const key = stringStart - 1;
+    const row = rowOf(slots);
+    if (!take(COLON, EXPECTED_COLON)) return failIn(keyAt(key));
+    if (row === undefined) {
+      if (!skipValue(level + 1)) return failIn(keyAt(key));
+    } else {
+      const slot = frame + row.index * 2;
+      if ((seen >> row.index) & 1) forget(slot, frame);
+      seen |= 1 << row.index;
+      const from = to;
+      if (!(peek() === LETTER_N && takeWord('null')) && !writeValue(row, level)) return failIn(row.key);
+      frames[slot] = from;
+      frames[slot + 1] = to;
+    }
+    const next = takeNext(CLOSE_BRACE);
+    if (next <= 0) return next === 0;
   }
-  return fields;
 }
 
-function readMessage(scanner: JsonScanner, type: MessageType<unknown>, level: number): Values {
-  if (scanner.peek() !== OPEN_BRACE) scanner.fail(EXPECTED_OBJECT);
-  const fields = fieldsOf(type);
-  const out: Values = {};
-  scanner.members((key) => {
-    const field = fields.get(key);
-    if (field) out[field[1]] = scanner.takeWord('null') ? undefined : readField(scanner, field, level);
-    else scanner.skipValue(level + 1);
+const slotsByMessage: (readonly (Row | undefined)[] | undefined)[] = [];
+
+/** A message's fields by their keys' hash, made at first use. */
+function slotsOf(type: number): readonly (Row | undefined)[] {
+  const known = slotsByMessage[type];
+  if (known) return known;
+  const slots = new Array<Row | undefined>(SLOTS).fill(undefined);
+  const fields: readonly OciField[] = OCI_MESSAGES[type] ?? [];
+  fields.forEach(([key, number, kind, message], index) => {
+    const name = new TextEncoder().encode(key);
+    let slot = hashOf(name, 0, name.length);
+    while (slots[slot]) slot = (slot + 1) % SLOTS;
+    slots[slot] = { index, name, key, tag: number * 8 + wireOf(kind), kind, message };
   });
-  return out;
+  slotsByMessage[type] = slots;
+  return slots;
 }
 
-function readField(scanner: JsonScanner, field: Field, level: number): unknown {
-  const [, , kind, occurs] = field;
-  if (occurs === 'map') return readMap(scanner);
-  if (occurs !== 'repeated') return readOne(scanner, kind, level);
-  if (scanner.peek() !== OPEN_BRACKET) scanner.fail(EXPECTED_ARRAY);
-  const list: unknown[] = [];
-  scanner.elements(() => list.push(scanner.takeWord('null') ? emptyOf(kind) : readOne(scanner, kind, level)));
-  return list;
+function wireOf(kind: number): number {
+  const one = kind & KIND_MASK;
+  const isPacked = (kind & REPEATED) !== 0;
+  return isPacked || one === KIND_STRING || one === KIND_MESSAGE || one === KIND_MAP ? WIRE_BYTES : 0;
 }
 
-function readOne(scanner: JsonScanner, kind: Field[2], level: number): unknown {
-  if (typeof kind === 'object') return readMessage(scanner, kind, level + 1);
-  if (kind === 'string') return readText(scanner);
-  if (kind === 'bool') return readBool(scanner);
-  return readWhole(scanner, kind);
+function hashOf(bytes: Uint8Array, from: number, length: number): number {
+  const [first, last] = [bytes[from] as number, bytes[from + length - 1] as number];
+  return (length * 5 + first * 3 + last * 11) % SLOTS;
 }
 
-function emptyOf(kind: Field[2]): unknown {
-  if (typeof kind === 'object') return {};
-  return kind === 'string' ? '' : 0;
+/** The row of the last string scanned among a message's fields. */
+function rowOf(slots: readonly (Row | undefined)[]): Row | undefined {
+  if (stringLength === 0) return undefined;
+  if (stringEnd - stringStart !== stringLength) return rowOfText(slots, stringText());
+  let slot = hashOf(json, stringStart, stringLength);
+  for (let row = slots[slot]; row; row = slots[slot]) {
+    if (isName(row.name)) return row;
+    slot = (slot + 1) % SLOTS;
+  }
+  return undefined;
 }
 
-function readMap(scanner: JsonScanner): Values {
-  if (scanner.peek() !== OPEN_BRACE) scanner.fail(EXPECTED_OBJECT);
-  // No prototype: `__proto__` is a key like any other.
-  const map: Values = Object.create(null);
-  scanner.members((key) => {
-    if (key.includes('\0')) scanner.fail(NUL_CHARACTER, scanner.keyAt);
-    map[key] = scanner.takeWord('null') ? '' : readText(scanner);
-  });
-  return map;
+function isName(name: Uint8Array): boolean {
+  if (name.length !== stringLength) return false;
+  for (let i = 0; i < name.length; i++) if (json[stringStart + i] !== name[i]) return false;
+  return true;
 }
 
-function readText(scanner: JsonScanner): string {
-  if (scanner.peek() !== QUOTE) scanner.fail(EXPECTED_STRING);
-  const start = scanner.at;
-  const text = scanner.takeString();
-  if (text.includes('\0')) scanner.fail(NUL_CHARACTER, start);
-  return text;
+/** The row of a key that is written with escapes. */
+function rowOfText(slots: readonly (Row | undefined)[], key: string): Row | undefined {
+  return slots.find((row) => row?.key === key);
 }
 
-function readBool(scanner: JsonScanner): boolean {
-  if (scanner.takeWord('true')) return true;
-  if (!scanner.takeWord('false')) scanner.fail(EXPECTED_BOOL);
-  return false;
+/** Removes a value written before, by moving what follows; see assembly/oci/translate.ts for what that costs. */
+function forget(slot: number, frame: number): void {
+  const [from, until] = [frames[slot] as number, frames[slot + 1] as number];
+  remove(from, until);
+  for (let other = frame; other < frame + FRAME_WORDS; other += 2) {
+    if ((frames[other] as number) < until) continue;
+    frames[other] = (frames[other] as number) - (until - from);
+    frames[other + 1] = (frames[other + 1] as number) - (until - from);
+  }
 }
 
-function readWhole(scanner: JsonScanner, kind: string): Int64 {
-  if (!isNumberStart(scanner.peek())) scanner.fail(EXPECTED_NUMBER);
-  const start = scanner.at;
-  const { text, whole } = scanner.takeNumber();
-  if (!whole) scanner.fail(NOT_WHOLE, start);
-  if (text.length > MAX_DIGITS) scanner.fail(OUT_OF_RANGE, start);
-  const value = BigInt(text);
-  const [least, greatest] = RANGES[kind] as readonly [bigint, bigint];
-  if (value < least || value > greatest) scanner.fail(OUT_OF_RANGE, start);
-  return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+function writeValue(row: Row, level: number): boolean {
+  const { kind, tag } = row;
+  if (kind === KIND_STRING) return writeSingularText(tag);
+  if (kind === KIND_MAP) return writeMap(tag);
+  if ((kind & REPEATED) !== 0) return writeList(row, level);
+  if (kind === KIND_MESSAGE) return writeNested(row, level);
+  if (kind === KIND_BOOL) return writeBool(tag);
+  return writeNumber(row);
+}
+
+/** The string that is next, which proto3 leaves out where it is empty. */
+function writeSingularText(tag: number): boolean {
+  if (json[at] !== QUOTE || json[at + 1] !== QUOTE) return writeText(tag);
+  moveTo(at + 2);
+  return true;
+}
+
+/** The string that is next; white space before it is skipped already. */
+function writeText(tag: number): boolean {
+  if (tag < 0x80 && writePlain(tag, false)) return true;
+  return takeText() && writeVarint(tag) && writeString();
+}
+
+/** Takes a string that is carried over. */
+function takeText(): boolean {
+  if (peek() !== QUOTE) return fail(EXPECTED_STRING, at);
+  const from = at;
+  if (!scanString()) return false;
+  return stringHasNul ? fail(NUL_CHARACTER, from) : true;
+}
+
+function writeBool(tag: number): boolean {
+  if (takeWord('false')) return true;
+  if (takeWord('true')) return writeVarint(tag) && writeByte(1);
+  return fail(EXPECTED_BOOL, at);
+}
+
+function writeNumber({ tag, kind }: Row): boolean {
+  if (!takeWhole(kind & KIND_MASK)) return false;
+  if (number.magnitude === 0 && (kind & PRESENCE) === 0) return true;
+  return writeVarint(tag) && writeWhole();
+}
+
+function writeWhole(): boolean {
+  if (number.digits <= SAFE_DIGITS && !(number.isNegative && number.magnitude > 0))
+    return writeVarint(number.magnitude);
+  return writeBits(number.isNegative ? -exactMagnitude() : exactMagnitude());
+}
+
+/** Takes a number that fits the kind. */
+function takeWhole(kind: number): boolean {
+  const byte = peek();
+  const from = at;
+  if (!isNumberStart(byte)) return fail(EXPECTED_NUMBER, from);
+  if (!scanNumber()) return false;
+  if (!number.isWhole) return fail(NOT_WHOLE, from);
+  return isInRange(kind) || fail(OUT_OF_RANGE, from);
+}
+
+function isInRange(kind: number): boolean {
+  const { digits, isNegative, magnitude } = number;
+  if (digits > MAX_DIGITS) return false;
+  // -0 is 0.
+  if (isNegative && kind !== KIND_INT64) return digits === 1 && magnitude === 0;
+  if (digits <= SAFE_DIGITS) return kind !== KIND_UINT32 || magnitude <= 0xffff_ffff;
+  if (kind === KIND_UINT32) return false;
+  if (kind === KIND_UINT64) return exactMagnitude() < 1n << 64n;
+  return exactMagnitude() < (1n << 63n) + (isNegative ? 1n : 0n);
+}
+
+function writeNested({ tag, message }: Row, level: number): boolean {
+  if (peek() !== OPEN_BRACE) return fail(EXPECTED_OBJECT, at);
+  if (!writeVarint(tag)) return false;
+  const mark = to;
+  return writeByte(0) && writeMessage(message, level + 1) && closeLength(mark);
+}
+
+function writeList(row: Row, level: number): boolean {
+  if (!take(OPEN_BRACKET, EXPECTED_ARRAY)) return false;
+  if (takeIf(CLOSE_BRACKET)) return true;
+  const kind = row.kind & KIND_MASK;
+  const isPacked = kind === KIND_UINT32;
+  let mark = 0;
+  if (isPacked) {
+    if (!writeVarint(row.tag)) return false;
+    mark = to;
+    if (!writeByte(0)) return false;
+  }
+  const first = at;
+  for (;;) {
+    peek();
+    const element = at;
+    const isPlain = kind === KIND_STRING && row.tag < 0x80 && writePlain(row.tag, true);
+    if (!isPlain && !writeElement(row, kind, level)) return failIn(indexAt(first, element));
+    const next = takeNext(CLOSE_BRACKET);
+    if (next < 0) return false;
+    if (next === 0) return isPacked ? closeLength(mark) : true;
+  }
+}
+
+function writeElement(row: Row, kind: number, level: number): boolean {
+  if (peek() === LETTER_N && takeWord('null')) {
+    return kind === KIND_UINT32 ? writeByte(0) : writeVarint(row.tag) && writeByte(0);
+  }
+  if (kind === KIND_STRING) return writeText(row.tag);
+  if (kind === KIND_MESSAGE) return writeNested(row, level);
+  return takeWhole(kind) && writeVarint(number.magnitude);
+}
+
+/** Strings by strings: entries of key (field 1) and value (field 2). The last of equal keys wins at the reader's. */
+function writeMap(tag: number): boolean {
+  if (peek() !== OPEN_BRACE) return fail(EXPECTED_OBJECT, at);
+  moveTo(at + 1);
+  if (takeIf(CLOSE_BRACE)) return true;
+  for (;;) {
+    if (!writeVarint(tag)) return false;
+    const mark = to;
+    if (!(writeByte(0) && writeEntry() && closeLength(mark))) return false;
+    const next = takeNext(CLOSE_BRACE);
+    if (next <= 0) return next === 0;
+  }
+}
+
+function writeEntry(): boolean {
+  if (peek() !== QUOTE) return fail(EXPECTED_KEY, at);
+  const key = at;
+  let hasNul = false;
+  if (!writePlain(TAG_KEY, false)) {
+    if (!(scanString() && writeVarint(TAG_KEY) && writeString())) return false;
+    hasNul = stringHasNul;
+  }
+  if (!take(COLON, EXPECTED_COLON)) return failIn(keyAt(key));
+  if (hasNul) return fail(NUL_CHARACTER, key) || failIn(keyAt(key));
+  if (peek() === LETTER_N && takeWord('null')) return writeByte(TAG_VALUE) && writeByte(0);
+  return writeText(TAG_VALUE) || failIn(keyAt(key));
 }

@@ -39,6 +39,20 @@ limits(`${MAX_INPUT} bytes`, () => {
   );
 });
 
+limits('a translation larger than the largest document', () => {
+  // Each entry takes 6 bytes of JSON and 7 of protobuf.
+  const entries = '"":"",'.repeat((MAX_INPUT - 100) / 6);
+  const head = '{"unified":{';
+  const json = Buffer.from(`${head}${entries}"":""}}`);
+  // The next one has room for two tags and a length, not for its key's.
+  const offset = head.length + Math.floor(MAX_INPUT / 7) * 6 + 2;
+  refuses(json, errors.OUTPUT_FULL, offset, 'LinuxResources');
+  for (const { translate } of BUILDS) {
+    const fits = Buffer.from(`${head}${entries.slice(0, Math.floor(MAX_INPUT / 7) * 6 - 6)}"":""}}`);
+    assert.is(translate('LinuxResources', fits).length, Math.floor(MAX_INPUT / 7) * 7);
+  }
+});
+
 limits('replacing large values over and over ends', () => {
   const large = `"env":["${'e'.repeat(60_000)}"]`;
   const round = `"cwd":"/",${large},"apparmorProfile":"a","selinuxLabel":"l",`;

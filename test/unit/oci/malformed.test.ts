@@ -215,6 +215,29 @@ wording('name place, keys, what was expected, what stands there, and what to do'
   );
 });
 
+wording('name the element of a list, however its elements are written', () => {
+  const at = (json: string): string => /\((.*?)\): expected/.exec(messageOf(json))?.[1] ?? '';
+  assert.is(at('{"process":{"args":["a","b","c",5]}}'), 'process.args[3]');
+  assert.is(at('{"process":{"args":[5]}}'), 'process.args[0]');
+  assert.is(at('{"process":{"args":["é", "a","\\n" ,"a","b\\u0000"]}}'), 'process.args[4]');
+  assert.is(at('{"process":{"args":[null,"a",null,"b",{}]}}'), 'process.args[4]');
+  assert.is(at('{"process":{"user":{"additionalGids":[1,2,-3]}}}'), 'process.user.additionalGids[2]');
+  assert.is(at('{"mounts":[{},{"options":["a"]},{"options":["a","b",[]]}]}'), 'mounts[2].options[2]');
+  assert.is(at('{"x":[1,[2,{"y":[[],tru]}]]}'), 'x[1][1].y[1]');
+  assert.is(
+    at('{"linux":{"seccomp":{"sysc\\u0061lls":[{"names":["a"]},{"names":[7]}]}}}'),
+    'linux.seccomp.syscalls[1].names[0]',
+  );
+});
+
+wording('name the key, however it is written', () => {
+  assert.match(messageOf('{"annotations":{"\\u00e9":1}}'), '(annotations["\\u00e9"])');
+  assert.match(messageOf('{"annotations":{"a\\u0000":"b"}}'), '(annotations["a\\u0000"])');
+  assert.match(messageOf('{"\\ud800":[nul]}'), '(["\\ufffd"][0])');
+  // What was read already is left out once it is complete.
+  assert.not.match(messageOf('{"root":{"path":"/"} "x"}'), '(');
+});
+
 wording('stay short and printable', () => {
   const key = '\u{1b}[31m\u{7f}\u{202e}é'.repeat(1000);
   const message = messageOf(`{"annotations":{${JSON.stringify(key)}:[${'\u{7f}é'.repeat(1000)}]}}`);

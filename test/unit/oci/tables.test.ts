@@ -11,7 +11,7 @@ const tables = suite('OCI tables');
 tables('are what the generator makes of oci.proto', async () => {
   const { generate } = (await import(GENERATOR)) as { generate: () => Map<string, string> };
   const files = generate();
-  assert.is(files.size, 2);
+  assert.is(files.size, 3);
   for (const [path, text] of files)
     assert.is(readFileSync(path, 'utf8'), text, `${path}: run node proto/generate-oci-tables.mjs`);
 });
