@@ -1,23 +1,21 @@
 /** A stream that a client has opened. https://github.com/containerd/ttrpc/blob/main/PROTOCOL.md#streaming */
 import { KataError } from '../error.ts';
 import { decode, type Init } from '../proto/codec.ts';
-import { MAX_TIMER_MS } from './call.ts';
 import { copyOf } from './copy.ts';
 import { Inbox } from './inbox.ts';
 import { FLAG_NO_DATA, FLAG_REMOTE_CLOSED } from './outgoing.ts';
-import { cancelled, internal, late, type Pending } from './pending-call.ts';
+import { internal, type Pending } from './pending-call.ts';
 import type { ReadGate } from './read-gate.ts';
 import type { StreamSender } from './stream-sender.ts';
 import type { CallOptions, ClientStream, StreamMethod } from './types.ts';
+import { Watch } from './watch.ts';
 
 export class OpenStream<Req, Res> implements ClientStream<Req, Res>, Pending {
   readonly #method: StreamMethod<Req, Res>;
   readonly #sender: StreamSender;
   readonly #inbox: Inbox<Res>;
   readonly #onGivenUp: (stream: Pending) => void;
-  #timer: NodeJS.Timeout | undefined;
-  #signal: AbortSignal | undefined;
-  #onAbort: (() => void) | undefined;
+  #watch: Watch | undefined;
 
   /** @param onGivenUp called when nobody waits for the stream any more although the server may send to it */
   constructor(
@@ -35,14 +33,8 @@ export class OpenStream<Req, Res> implements ClientStream<Req, Res>, Pending {
   }
 
   /** Follows a deadline and a signal. */
-  watch({ timeoutMs = 0, signal }: CallOptions): void {
-    if (timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS)
-      this.#timer = setTimeout(() => this.abort(late(this.name, timeoutMs)), timeoutMs);
-    if (signal) {
-      this.#signal = signal;
-      this.#onAbort = () => this.abort(cancelled(this.name, signal));
-      signal.addEventListener('abort', this.#onAbort, { once: true });
-    }
+  follow(options: CallOptions): void {
+    this.#watch = new Watch(this.name, options, (reason) => this.abort(reason));
   }
 
   send(message: Init<Req>): Promise<void> {
@@ -108,8 +100,7 @@ export class OpenStream<Req, Res> implements ClientStream<Req, Res>, Pending {
 
   /** Nothing is sent any more, and no clock runs. */
   #over(error: KataError | undefined): void {
-    clearTimeout(this.#timer);
-    if (this.#onAbort) this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#watch?.end();
     this.#sender.end(error ?? new KataError('failed_precondition', `${this.name}: the server has ended the stream`));
   }
 }

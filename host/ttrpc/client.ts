@@ -25,7 +25,7 @@ import { FrameQueue } from './frame-queue.ts';
 import { FrameReader, type PieceTaker } from './frame-reader.ts';
 import type { FrameScanner } from './frames.ts';
 import { encodeMetadata, encodeNames, FLAG_REMOTE_CLOSED, FLAG_REMOTE_OPEN, FRAME_OVERHEAD_BYTES } from './outgoing.ts';
-import { cancelled, internal, type Pending, PendingCall, type Result } from './pending-call.ts';
+import { internal, type Pending, PendingCall, type Result } from './pending-call.ts';
 import { ReadGate } from './read-gate.ts';
 import { connectTo, type Reads, takeOver } from './socket.ts';
 import { errorOf, MAX_STATUS_DETAILS, MAX_STATUS_TEXT } from './status.ts';
@@ -41,6 +41,7 @@ import {
   type StreamOptions,
 } from './types.ts';
 import { violationOf } from './violation.ts';
+import { cancelled } from './watch.ts';
 
 /** Most calls and streams under way at a time, unless the constructor is told otherwise. */
 export const MAX_IN_FLIGHT = 1024;
@@ -72,6 +73,8 @@ export class TtrpcClient implements StreamingClient {
     this.#pending.delete(stream);
   };
   #nextStream: number;
+  /** Ids have started over: some may still be waited for. */
+  #startedOver = false;
   #unmatched = 0;
   #end: KataError | undefined;
   #settle: (reason: Error | undefined) => void = () => {};
@@ -159,7 +162,7 @@ export class TtrpcClient implements StreamingClient {
     if (method[2] === 'server') sender.end(new KataError('failed_precondition', `${name}: only the server sends`));
     const stream = new OpenStream(id, name, method, sender, this.#gate, this.#giveUp);
     this.#pending.set(id, stream as Pending);
-    stream.watch(options);
+    stream.follow(options);
     return stream;
   }
 
@@ -179,7 +182,7 @@ export class TtrpcClient implements StreamingClient {
       const stream = this.#request(service, method, requestType, request, options, 0);
       const call = new PendingCall<Out>(stream, service, method, result, resolve, reject);
       this.#pending.set(stream, call);
-      if (options !== NO_OPTIONS) call.watch(options, this.#giveUp);
+      if (options !== NO_OPTIONS) call.follow(options, this.#giveUp);
     });
   }
 
@@ -239,14 +242,17 @@ export class TtrpcClient implements StreamingClient {
 
   /** Odd and rising. Past 2^32 it starts over with those nobody waits for: a long-lived stdout gets there. */
   #takeStream(): number {
-    while (this.#pending.has(this.#nextStream)) this.#advance();
+    if (this.#startedOver) while (this.#pending.has(this.#nextStream)) this.#advance();
     const stream = this.#nextStream;
     this.#advance();
     return stream;
   }
 
   #advance(): void {
-    this.#nextStream = this.#nextStream >= LAST_STREAM ? 1 : this.#nextStream + 2;
+    this.#nextStream += 2;
+    if (this.#nextStream <= LAST_STREAM) return;
+    this.#nextStream = 1;
+    this.#startedOver = true;
   }
 
   #frame(scanner: FrameScanner, record: number): boolean {

@@ -4,6 +4,7 @@
  */
 import {
   FAULT_OVERSIZE,
+  MAX_RECORDS,
   RECORD_FAULT,
   RECORD_PAYLOAD_LENGTH,
   RECORD_WORDS,
@@ -70,11 +71,9 @@ export class FrameReader implements Reads {
   /** Takes what arrives: the next #left bytes. */
   #pieces: PieceTaker | undefined;
   #left = 0;
-  /** The second half of a batch: records [#next, #count) of a scan that went to #scanned of [.., #end). #next is 0: none. */
+  /** The second half of a batch: the last scan's records [#next, #count). #next is 0: there is none. */
   #next = 0;
   #count = 0;
-  #scanned = 0;
-  #end = 0;
   #closed = false;
 
   constructor(onFrame: OnFrame, onPart?: OnPart<PieceTaker>) {
@@ -101,7 +100,7 @@ export class FrameReader implements Reads {
     if (this.#tail) this.#window.set(this.#tail.subarray(0, this.#held));
     const start = this.#pieces ? this.#pass(this.#pieces, end) : WINDOW_BASE;
     if (this.#closed || this.#pieces) return;
-    this.#deliver(start, end, HALVES_FRAMES);
+    this.#deliver(start, end);
   }
 
   /** Whether a second half of what was read waits for `handRest`. */
@@ -113,8 +112,7 @@ export class FrameReader implements Reads {
   handRest(): void {
     const from = this.#next;
     this.#next = 0;
-    if (from === 0 || this.#closed || !this.#hand(from, this.#count)) return;
-    this.#deliver(this.#scanned, this.#end, Number.POSITIVE_INFINITY);
+    if (from > 0 && !this.#closed) this.#hand(from, this.#count);
   }
 
   /** Wants no more. Idempotent. */
@@ -146,11 +144,8 @@ export class FrameReader implements Reads {
     if (!this.#onFrame(scanner, 0)) this.close();
   }
 
-  /**
-   * Delivers the complete frames of [start, end) and keeps the incomplete one behind them.
-   * @param halved frames of one scan from which on only half is delivered
-   */
-  #deliver(start: number, end: number, halved: number): void {
+  /** Delivers the complete frames of [start, end), or half of them, and keeps the incomplete one behind them. */
+  #deliver(start: number, end: number): void {
     const { state } = this.#scanner;
     let at = start;
     for (;;) {
@@ -160,16 +155,21 @@ export class FrameReader implements Reads {
       const count = this.#scanner.scan(at, end);
       at = state[STATE_CONSUMED] as number;
       if (count === 0) break;
-      const half = count < halved ? count : count >>> 1;
-      if (!this.#hand(0, half)) return;
-      if (half === count) continue;
-      this.#next = half;
-      this.#count = count;
-      this.#scanned = at;
-      this.#end = end;
-      return;
+      if (count >= HALVES_FRAMES && this.#isLast(count)) {
+        if (!this.#hand(0, count >>> 1)) return;
+        this.#next = count >>> 1;
+        this.#count = count;
+        break;
+      }
+      if (!this.#hand(0, count)) return;
     }
     this.#keep(at, end);
+  }
+
+  /** Whether only an incomplete frame is behind the records of a scan. */
+  #isLast(count: number): boolean {
+    const last = (count - 1) * RECORD_WORDS;
+    return count < MAX_RECORDS && this.#scanner.records[last + RECORD_FAULT] !== FAULT_OVERSIZE;
   }
 
   /** Hands over records. @returns false if no more is wanted */

@@ -1,10 +1,10 @@
 /** One call that a client waits for. */
 import { KataError, reasonOf } from '../error.ts';
 import type { MessageType } from '../proto/codec.ts';
-import { MAX_TIMER_MS } from './call.ts';
 import type { OnPart } from './frame-reader.ts';
 import { readPayload } from './payload.ts';
 import type { CallOptions } from './types.ts';
+import { Watch } from './watch.ts';
 
 /** What a client has under way: a call, or a stream. */
 export interface Pending {
@@ -28,9 +28,7 @@ export type Result<Out> = MessageType<Out> | ((payload: Uint8Array) => Out);
 
 export class PendingCall<Out> implements Pending {
   onPart: OnPart | undefined;
-  #onAbort: (() => void) | undefined;
-  #signal: AbortSignal | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #watch: Watch | undefined;
 
   constructor(
     readonly stream: number,
@@ -46,26 +44,17 @@ export class PendingCall<Out> implements Pending {
   }
 
   /** @param onGivenUp called once when the deadline passes or the caller's signal aborts, before the call fails */
-  watch({ timeoutMs = 0, signal, onPart }: CallOptions, onGivenUp: (call: Pending) => void): void {
-    this.onPart = onPart;
-    if (timeoutMs > 0 && timeoutMs <= MAX_TIMER_MS) {
-      this.#timer = setTimeout(() => {
-        onGivenUp(this);
-        this.fail(late(this.name, timeoutMs));
-      }, timeoutMs);
-    }
-    if (signal) {
-      this.#signal = signal;
-      this.#onAbort = () => {
-        onGivenUp(this);
-        this.fail(cancelled(this.name, signal));
-      };
-      signal.addEventListener('abort', this.#onAbort, { once: true });
-    }
+  follow(options: CallOptions, onGivenUp: (call: Pending) => void): void {
+    this.onPart = options.onPart;
+    if (!options.timeoutMs && !options.signal) return;
+    this.#watch = new Watch(this.name, options, (reason) => {
+      onGivenUp(this);
+      this.fail(reason);
+    });
   }
 
   succeed(memory: Uint8Array, start: number, end: number): void {
-    this.#forget();
+    this.#watch?.end();
     const { result } = this;
     try {
       this.resolve(
@@ -77,28 +66,13 @@ export class PendingCall<Out> implements Pending {
   }
 
   fail(error: KataError): void {
-    this.#forget();
+    this.#watch?.end();
     this.reject(error);
   }
 
   data(): string {
     return 'a data frame for a call that is no stream';
   }
-
-  #forget(): void {
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
-    if (this.#onAbort) this.#signal?.removeEventListener('abort', this.#onAbort);
-  }
-}
-
-/** The error of a call whose caller has given up. */
-export function cancelled(name: string, signal: AbortSignal): KataError {
-  const { reason } = signal;
-  return reason instanceof KataError ? reason : new KataError('cancelled', `${name}: cancelled: ${reasonOf(reason)}`);
-}
-
-export function late(name: string, timeoutMs: number): KataError {
-  return new KataError('deadline_exceeded', `${name}: no answer within ${timeoutMs} ms`);
 }
 
 /** What goes wrong on our side of a call, as a KataError. */

@@ -15,7 +15,7 @@ export interface Reads {
   received(length: number): void;
   /**
    * True when only half of that has been worked on: `handRest` is called once everything the first half has led to is done,
-   * and before anything else is read into the same memory.
+   * and before anything else is read into the same memory. `buffer` may be asked for before that.
    */
   readonly hasRest?: boolean;
   handRest?(): void;
@@ -105,6 +105,7 @@ export function takeOver(socket: net.Socket, reads: Reads): net.Socket {
 export function copyInto(socket: net.Socket, reads: Reads): void {
   socket.on('data', (chunk: Buffer) => {
     for (let at = 0; at < chunk.length; ) {
+      // Such data comes at any time, and is put into the same memory.
       handRest?.();
       const room = reads.buffer();
       const part = chunk.subarray(at, at + room.length);
@@ -124,10 +125,7 @@ function wrap(handle: Handle, reads: Reads): net.Socket {
 
 function onRead(reads: Reads, onError: (error: Error) => void): OnRead {
   return {
-    buffer: () => {
-      handRest?.();
-      return reads.buffer();
-    },
+    buffer: () => reads.buffer(),
     callback: (length) => delivered(reads, length, onError),
   };
 }
