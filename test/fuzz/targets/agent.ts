@@ -3,7 +3,7 @@
  * or the connection ends; nothing is thrown into the event loop.
  */
 import { ok, strictEqual } from 'node:assert/strict';
-import { TYPE_REQUEST } from '../../../assembly/layout.ts';
+import { FRAME_HEADER_BYTES, FRAME_MAX_DATA_BYTES, TYPE_DATA, TYPE_REQUEST } from '../../../assembly/layout.ts';
 import type { EventLoop } from '../../../guest/agent/loop.ts';
 import { POLLIN, POLLOUT } from '../../../guest/agent/loop-interface.ts';
 import { servicesOf } from '../../../guest/agent/service-table.ts';
@@ -66,7 +66,7 @@ export function agentTarget(): Target {
       for (let i = 0; i < 8; i++) await Promise.resolve();
       while (channel.turn());
       ok(!ended, 'the connection ended before its channel did');
-      streamsOf(Buffer.concat(channel.written));
+      checkAnswers(streamsOf(Buffer.concat(channel.written)), answersTo(input.subarray(1)));
       channel.hangUp();
       while (channel.turn());
       ok(ended, 'the end of the channel is not noticed');
@@ -142,6 +142,37 @@ class Channel {
     for (const watch of ready) if (this.#watches.has(watch)) watch.callback(watch.events & (readable | POLLOUT));
     return ready.length > 0;
   }
+}
+
+interface Answers {
+  /** By stream id: how many there must and may be. */
+  readonly least: Map<number, number>;
+  readonly most: Map<number, number>;
+}
+
+/** A request is answered once or, if nobody waits any more, not at all; what may not be sent is refused once. */
+function answersTo(bytes: Uint8Array): Answers {
+  const least = new Map<number, number>();
+  const most = new Map<number, number>();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at + FRAME_HEADER_BYTES <= bytes.length; ) {
+    const length = view.getUint32(at);
+    const stream = view.getUint32(at + 4);
+    const type = view.getUint8(at + 8);
+    const isOversize = length > FRAME_MAX_DATA_BYTES;
+    at += FRAME_HEADER_BYTES + length;
+    if (at > bytes.length && !isOversize) break;
+    if (isOversize || type === TYPE_DATA) least.set(stream, (least.get(stream) ?? 0) + 1);
+    if (isOversize || type === TYPE_DATA || type === TYPE_REQUEST) most.set(stream, (most.get(stream) ?? 0) + 1);
+  }
+  return { least, most };
+}
+
+function checkAnswers(streams: readonly number[], { least, most }: Answers): void {
+  const found = new Map<number, number>();
+  for (const stream of streams) found.set(stream, (found.get(stream) ?? 0) + 1);
+  for (const [stream, count] of found) ok(count <= (most.get(stream) ?? 0), `${count} answers on stream ${stream}`);
+  for (const [stream, count] of least) ok((found.get(stream) ?? 0) >= count, `no answer on stream ${stream}`);
 }
 
 function requestOf(service: string, method: string, type: MessageType<unknown> | undefined): Template {
