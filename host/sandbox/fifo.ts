@@ -6,7 +6,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, writeSy
 import { Socket } from 'node:net';
 import { KataError, reasonOf } from '../error.ts';
 import { native } from '../native.ts';
-import { keep } from './backlog.ts';
+import { Backlog } from './backlog.ts';
 
 /** How often a pipe that was written for nobody is looked at for its reader, ms. */
 const READER_LOOK_MS = 200;
@@ -40,7 +40,10 @@ export class FifoSink implements Sink {
   private fd: number;
   private readEnd: number;
   private socket: Socket | undefined;
-  private pending = 0;
+  private readonly backlog = new Backlog();
+  /** Bytes of the backlog that have been written, ever, and who waits until that is so of his own. */
+  private taken = 0;
+  private waiters: { readonly end: number; readonly resolve: () => void }[] = [];
   private enlarged = false;
   private look: NodeJS.Timeout | undefined;
 
@@ -58,25 +61,23 @@ export class FifoSink implements Sink {
   write(data: Uint8Array): Promise<void> | undefined {
     let written = 0;
     if (this.fd < 0) return undefined;
-    if (this.pending === 0) {
+    if (this.backlog.bytes === 0) {
       written = this.writeNow(data);
       if (written < data.length && this.enlarge()) written += this.writeNow(data.subarray(written));
       if (written === data.length || this.fd < 0) return undefined;
     }
-    const rest = keep(data.subarray(written));
-    this.pending++;
+    const waits = this.backlog.bytes > 0;
+    this.backlog.add(data.subarray(written));
+    if (!waits) this.drain();
+    const end = this.taken + this.backlog.bytes;
     return new Promise((resolve) => {
-      this.waiting().write(rest.bytes, () => {
-        this.pending--;
-        rest.release();
-        resolve();
-      });
+      this.waiters.push({ end, resolve });
     });
   }
 
   release(): void {
     this.leaveReading();
-    if (this.pending > 0 || this.fd < 0 || this.hasReader()) return;
+    if (this.backlog.bytes > 0 || this.fd < 0 || this.hasReader()) return;
     // What fits the pipe is kept for a reader that comes back.
     try {
       this.readEnd = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -89,7 +90,7 @@ export class FifoSink implements Sink {
     this.leaveReading();
     if (this.fd < 0 || this.look) return;
     // A pipe keeps what it holds only while somebody has it open.
-    if (this.pending > 0 || this.hasReader()) {
+    if (this.backlog.bytes > 0 || this.hasReader()) {
       this.close();
       return;
     }
@@ -107,6 +108,21 @@ export class FifoSink implements Sink {
     if (this.socket) this.socket.destroy();
     else if (fd >= 0) closeSync(fd);
     this.socket = undefined;
+    // Closed, nothing writes them any more.
+    this.backlog.clear();
+    for (const { resolve } of this.waiters.splice(0)) resolve();
+  }
+
+  /** Writes the backlog as the pipe takes it. */
+  private drain(): void {
+    const bytes = this.backlog.next();
+    if (!bytes || this.fd < 0) return;
+    this.waiting().write(bytes, (error) => {
+      if (error || this.fd < 0) return;
+      this.taken += this.backlog.taken();
+      while ((this.waiters[0]?.end ?? Number.POSITIVE_INFINITY) <= this.taken) this.waiters.shift()?.resolve();
+      this.drain();
+    });
   }
 
   private leaveReading(): void {

@@ -6,7 +6,7 @@ import { openSource, readNow, type Sink, type Source } from './fifo.ts';
 
 /** Output asked for at once, bytes: from the least, doubled while answers come back full, to the most. */
 export const MIN_READ_BYTES = 32 * 1024;
-export const MAX_READ_BYTES = 1024 * 1024;
+export const MAX_READ_BYTES = 512 * 1024;
 /** Input sent at once, bytes. */
 export const STDIN_CHUNK_BYTES = 32 * 1024;
 /** How long after the last writer's end it is looked whether that was containerd's own, ms: its connections end a moment later. */
