@@ -6,6 +6,7 @@ const SANDBOXES = '/run/kata-containers';
 /** Whose the time is that ends at a moment. What runs beside something longer has no moment here: it costs nothing. */
 const SPENT_BY: Readonly<Record<string, Part>> = {
   create: 'shim',
+  network_prepared: 'network',
   cgroup: 'cgroup',
   vm_start: 'shim',
   vm_ready: 'QEMU',

@@ -21,34 +21,33 @@ const SCOPE_LINK = 253;
 /** Prefix lengths of IPv4 that leave no broadcast address. */
 const POINT_TO_POINT_PREFIX = 31;
 
+const WANTED = [IFA_ADDRESS, IFA_LOCAL];
+
 interface Address {
   readonly index: number;
   readonly scope: number;
   readonly bytes: Uint8Array;
   readonly prefix: number;
-  readonly address: Init<IPAddress>;
 }
 
-/** Addresses of all links. @throws SysError */
-export function listAddresses(sys: Sys): Address[] {
+/** Addresses of all links, or of one. @throws SysError */
+export function listAddresses(sys: Sys, link?: number): Address[] {
   const found: Address[] = [];
   for (const { type, body } of dump(sys, RTM_GETADDR, new Uint8Array(IFADDR_BYTES))) {
     if (type !== RTM_NEWADDR || body.length < IFADDR_BYTES) continue;
-    const parts = attributes(body, IFADDR_BYTES);
+    const index = new DataView(body.buffer, body.byteOffset).getUint32(4, true);
+    if (link !== undefined && index !== link) continue;
+    const parts = attributes(body, IFADDR_BYTES, WANTED);
     // On a point-to-point link IFA_ADDRESS is the peer's.
     const bytes = parts.get(IFA_LOCAL) ?? parts.get(IFA_ADDRESS);
-    if (!bytes) continue;
-    const prefix = body[1] as number;
-    const family = body[0] === AF_INET6 ? FAMILY_V6 : 0;
-    found.push({
-      index: new DataView(body.buffer, body.byteOffset).getUint32(4, true),
-      scope: body[3] as number,
-      bytes,
-      prefix,
-      address: { family, address: formatIp(bytes), mask: String(prefix) },
-    });
+    if (bytes) found.push({ index, scope: body[3] as number, bytes, prefix: body[1] as number });
   }
   return found;
+}
+
+/** As the agent protocol has it. */
+export function describeAddress({ bytes, prefix }: Address): Init<IPAddress> {
+  return { family: bytes.length === 16 ? FAMILY_V6 : 0, address: formatIp(bytes), mask: String(prefix) };
 }
 
 /** Gives a link exactly these addresses; the kernel's own link-local one stays. @throws AgentError; SysError */
@@ -57,8 +56,8 @@ export function replaceAddresses(sys: Sys, index: number, wanted: readonly IPAdd
     const bytes = parseIp(address.address);
     return { bytes, prefix: parsePrefix(address.mask, bytes.length * 8) };
   });
-  for (const old of listAddresses(sys)) {
-    if (old.index !== index || (old.bytes.length === 16 && old.scope === SCOPE_LINK)) continue;
+  for (const old of listAddresses(sys, index)) {
+    if (old.bytes.length === 16 && old.scope === SCOPE_LINK) continue;
     change(sys, RTM_DELADDR, 0, fixedPart(old.bytes, old.prefix, index), [[IFA_LOCAL, old.bytes]]);
   }
   for (const { bytes, prefix } of next) {

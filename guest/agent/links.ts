@@ -11,6 +11,7 @@ const IFINFO_BYTES = 16;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+const WANTED = [IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU];
 
 export const IFF_UP = 1;
 export const IFF_LOOPBACK = 8;
@@ -43,7 +44,7 @@ export function listLinks(sys: Sys): Link[] {
     .filter(({ type, body }) => type === RTM_NEWLINK && body.length >= IFINFO_BYTES)
     .map(({ body }) => {
       const view = new DataView(body.buffer, body.byteOffset);
-      const found = attributes(body, IFINFO_BYTES);
+      const found = attributes(body, IFINFO_BYTES, WANTED);
       return {
         index: view.getInt32(4, true),
         name: readCstring(found.get(IFLA_IFNAME)),

@@ -2,7 +2,7 @@
 import type { Init } from '../../host/proto/codec.ts';
 import type { ARPNeighbor, Interface, Route } from '../../host/proto/messages/types.ts';
 import { formatMac, parseMac } from './address.ts';
-import { listAddresses, replaceAddresses } from './addresses.ts';
+import { describeAddress, listAddresses, replaceAddresses } from './addresses.ts';
 import { AgentError } from './error.ts';
 import { IFF_LOOPBACK, IFF_NOARP, IFF_UP, type Link, linkByName, listLinks, MAX_NAME_BYTES, setLink } from './links.ts';
 import type { Loop } from './loop-interface.ts';
@@ -18,27 +18,41 @@ export const MAX_ENTRIES = 4096;
 
 /** The methods of grpc.AgentService about the network. @param hotplugTimeoutMs how long a hot-plugged interface may take */
 export function networkHandlers(sys: Sys, loop: Loop, hotplugTimeoutMs: number): AgentHandlers {
+  const inTurn = turns();
   return {
-    UpdateInterface: async ({ interface: wanted }) => {
-      if (!wanted) throw new AgentError('invalid_argument', 'UpdateInterface: no interface given');
-      updateInterface(sys, await findLink(sys, loop, wanted, hotplugTimeoutMs), wanted);
-      return wanted;
-    },
-    UpdateRoutes: ({ routes }) => {
-      if (!routes) throw new AgentError('invalid_argument', 'UpdateRoutes: no routes given');
-      bounded(routes.Routes);
-      const links = listLinks(sys);
-      replaceRoutes(sys, routes.Routes, links);
-      return { Routes: listRoutes(sys, links) };
-    },
+    UpdateInterface: ({ interface: wanted }) =>
+      inTurn(async () => {
+        if (!wanted) throw new AgentError('invalid_argument', 'UpdateInterface: no interface given');
+        await updateInterface(sys, loop, wanted, hotplugTimeoutMs);
+        return wanted;
+      }),
+    UpdateRoutes: ({ routes }) =>
+      inTurn(async () => {
+        if (!routes) throw new AgentError('invalid_argument', 'UpdateRoutes: no routes given');
+        bounded(routes.Routes);
+        const links = listLinks(sys);
+        replaceRoutes(sys, routes.Routes, links);
+        return { Routes: listRoutes(sys, links) };
+      }),
     ListInterfaces: () => ({ Interfaces: listInterfaces(sys) }),
     ListRoutes: () => ({ Routes: listRoutes(sys, listLinks(sys)) as Init<Route>[] }),
-    AddARPNeighbors: ({ neighbors }) => {
-      if (!neighbors) throw new AgentError('invalid_argument', 'AddARPNeighbors: no neighbours given');
-      bounded(neighbors.ARPNeighbors);
-      for (const neighbor of neighbors.ARPNeighbors as ARPNeighbor[]) addNeighbor(sys, neighbor);
-      return {};
-    },
+    AddARPNeighbors: ({ neighbors }) =>
+      inTurn(async () => {
+        if (!neighbors) throw new AgentError('invalid_argument', 'AddARPNeighbors: no neighbours given');
+        bounded(neighbors.ARPNeighbors);
+        for (const neighbor of neighbors.ARPNeighbors as ARPNeighbor[]) addNeighbor(sys, neighbor);
+        return {};
+      }),
+  };
+}
+
+/** Changes that were asked for at once are made in the order they came: routes need the interfaces before them. */
+function turns(): <T>(step: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (step) => {
+    const next = last.then(step);
+    last = next.catch(() => {});
+    return next;
   };
 }
 
@@ -53,41 +67,53 @@ function bounded(list: readonly unknown[]): void {
   }
 }
 
-/** By its hardware address; several may have the same one, and are told apart by where they are plugged. */
-async function findLink(sys: Sys, loop: Loop, { hwAddr, devicePath }: Interface, timeoutMs: number): Promise<Link> {
-  const address = formatMac(parseMac(hwAddr));
+/**
+ * By its hardware address; several may have the same one, and are told apart by where they are plugged.
+ * @returns it, and all there are
+ */
+async function findLink(
+  sys: Sys,
+  loop: Loop,
+  { hwAddr, devicePath }: Interface,
+  timeoutMs: number,
+): Promise<[Link, Link[]]> {
+  const address = parseMac(hwAddr);
   // Without a path it was there from the start.
   for (const end = sys.now() + (devicePath === '' ? 0 : timeoutMs); ; await loop.sleep(LINK_SEARCH_MS)) {
-    const links = listLinks(sys).filter((candidate) => formatMac(candidate.address) === address);
+    const all = listLinks(sys);
+    const links = all.filter((candidate) => isSame(candidate.address, address));
     const late = sys.now() >= end;
     // Whoever names paths in a way of his own gets what has the address, if only late.
     const link = links.find(({ name }) => isAt(sys, name, devicePath)) ?? (late ? links[0] : undefined);
-    if (link) return link;
+    if (link) return [link, all];
     if (late) throw new AgentError('not_found', `Link not found: no interface has the address ${hwAddr}`);
   }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /** Whether a link's device is in the PCI slots of a path such as `10/01`. */
 function isAt(sys: Sys, name: string, path: string): boolean {
   if (path === '') return true;
-  const device = sys.readlink(`/sys/class/net/${name}`);
-  const slots = Array.from(
-    device.matchAll(/\/[0-9a-f]{4}:[0-9a-f]{2}:([0-9a-f]{2}\.[0-7])(?=\/)/g),
-    ([, slot]) => slot,
-  );
+  // …/0000:00:10.0/0000:01:01.0/virtio2/net/eth0: domain, bus, slot and function of each.
+  const parts = sys.readlink(`/sys/class/net/${name}`).split('/');
+  const slots = parts.filter((part) => part.length === 12 && part[4] === ':' && part[7] === ':');
   const wanted = path.split('/').map((part) => (part.includes('.') ? part : `${part}.0`));
-  return slots.join('/') === wanted.join('/').toLowerCase();
+  return slots.map((part) => part.slice(8)).join('/') === wanted.join('/').toLowerCase();
 }
 
 /** A link must be down to be renamed; its addresses, MTU and name are then what the host says. */
-function updateInterface(sys: Sys, link: Link, wanted: Interface): void {
+async function updateInterface(sys: Sys, loop: Loop, wanted: Interface, timeoutMs: number): Promise<void> {
+  const [link, all] = await findLink(sys, loop, wanted, timeoutMs);
   const name = wanted.name || wanted.device;
   if (!/^[^\s/:]+$/.test(name) || new TextEncoder().encode(name).length > MAX_NAME_BYTES) {
     throw new AgentError('invalid_argument', `"${name}" is not an interface name of 1 to ${MAX_NAME_BYTES} bytes`);
   }
   bounded(wanted.IPAddresses);
   const rename = link.name !== name;
-  if (rename) vacate(sys, name);
+  if (rename) vacate(sys, name, all);
   if (link.flags & IFF_UP) setLink(sys, link.index, { flags: 0, mask: IFF_UP });
   const mtu = Number(wanted.mtu);
   const flags = IFF_UP | (wanted.raw_flags & IFF_NOARP);
@@ -102,8 +128,8 @@ function updateInterface(sys: Sys, link: Link, wanted: Interface): void {
 }
 
 /** Whoever holds the name gives it up: the host names interfaces in its own order. */
-function vacate(sys: Sys, name: string): void {
-  const holder = listLinks(sys).find((candidate) => candidate.name === name);
+function vacate(sys: Sys, name: string, all: readonly Link[]): void {
+  const holder = all.find((candidate) => candidate.name === name);
   if (!holder) return;
   setLink(sys, holder.index, { flags: 0, mask: IFF_UP });
   setLink(sys, holder.index, { name: `${name.slice(0, MAX_NAME_BYTES - '_temp'.length)}_temp` });
@@ -119,6 +145,6 @@ function listInterfaces(sys: Sys): Init<Interface>[] {
       hwAddr: formatMac(link.address),
       mtu: link.mtu,
       raw_flags: link.flags & IFF_NOARP,
-      IPAddresses: addresses.filter(({ index }) => index === link.index).map(({ address }) => address),
+      IPAddresses: addresses.filter(({ index }) => index === link.index).map(describeAddress),
     }));
 }

@@ -75,8 +75,10 @@ export function replaceRoutes(sys: Sys, wanted: readonly Route[], links: readonl
 
 function isOurs({ type, body }: NetlinkMessage): boolean {
   if (type !== RTM_NEWROUTE || body.length < RTMSG_BYTES) return false;
-  const table = readU32(attributes(body, RTMSG_BYTES).get(RTA_TABLE)) || (body[4] as number);
-  return table === TABLE_MAIN && body[5] !== PROTOCOL_KERNEL && body[7] === TYPE_UNICAST;
+  // Most are the kernel's, and need no second look.
+  if (body[5] === PROTOCOL_KERNEL || body[7] !== TYPE_UNICAST) return false;
+  const table = readU32(attributes(body, RTMSG_BYTES, [RTA_TABLE]).get(RTA_TABLE)) || body[4];
+  return table === TABLE_MAIN;
 }
 
 function read({ body }: NetlinkMessage, names: ReadonlyMap<number, string>): Route {

@@ -46,19 +46,30 @@ export function servicesOf(
   ]);
 }
 
-/** The same handlers, but a call waits until `ready` has settled. */
+/** The same handlers, but a call waits until `ready` has settled. Those that wait begin in their order. */
 export function onceReady(ready: Promise<void>, handlers: AgentHandlers): AgentHandlers {
   let done = false;
-  const settled = ready.then(() => {
+  void ready.then(() => {
     done = true;
   });
   const entries = Object.entries(handlers) as [string, Handler<unknown, unknown>][];
   return Object.fromEntries(
     entries.map(([name, handler]): [string, Handler<unknown, unknown>] => [
       name,
-      (request, call) => (done ? handler(request, call) : settled.then(() => handler(request, call))),
+      (request, call) => (done ? handler(request, call) : inTurn(ready, () => handler(request, call))),
     ]),
   ) as AgentHandlers;
+}
+
+const last = new WeakMap<Promise<void>, Promise<unknown>>();
+
+/** Begins a step after those before it have begun, and, if they are done by then, have been answered. */
+function inTurn(ready: Promise<void>, step: () => unknown): Promise<unknown> {
+  // In an object: a promise that a step returns is not waited for.
+  const begun = (last.get(ready) ?? ready).then(() => ({ result: step() }));
+  const skip = (): void => {};
+  last.set(ready, begun.then(skip, skip).then(skip).then(skip));
+  return begun.then(({ result }) => result);
 }
 
 function methodsOf(

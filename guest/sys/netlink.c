@@ -1,4 +1,4 @@
-/* rtnetlink(7): one request, all of its answers. */
+/* rtnetlink(7): one request, all of its answers, over one socket for good: a pod's start makes a dozen requests. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,7 +16,20 @@
 /* The kernel answers at once; this only keeps a surprise from stopping the agent for ever. */
 #define TIMEOUT_SECONDS 5
 
+/* -1: none yet, or the last request has failed and further answers may be on their way. */
+static int route_socket = -1;
+
 enum state { MORE, DONE, FAILED };
+
+static int open_socket(void) {
+  struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0) {
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
 
 /* Looks at the messages of one datagram. FAILED: errno is what the kernel said. */
 static enum state scan(const uint8_t *data, size_t length, bool acknowledged) {
@@ -45,7 +58,6 @@ static enum state scan(const uint8_t *data, size_t length, bool acknowledged) {
 /* Sends the request and collects into *answer (malloc'd) ; -1 with errno set on failure. */
 static ssize_t exchange(int fd, const uint8_t *request, size_t length, uint8_t **answer) {
   struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-  struct timeval timeout = {.tv_sec = TIMEOUT_SECONDS};
   struct nlmsghdr header;
   size_t used = 0;
   if (length < sizeof(header)) {
@@ -53,7 +65,6 @@ static ssize_t exchange(int fd, const uint8_t *request, size_t length, uint8_t *
     return -1;
   }
   memcpy(&header, request, sizeof(header));
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0) return -1;
   if (sendto(fd, request, length, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0) return -1;
   for (;;) {
     if (used + DATAGRAM_BYTES > MAX_ANSWER_BYTES) {
@@ -78,13 +89,18 @@ FUNCTION(netlink_route) {
   uint8_t *request, *answer = NULL;
   size_t length;
   if (!bytes_argument(ctx, argv[0], &request, &length)) return JS_EXCEPTION;
-  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (fd < 0) return throw_errno(ctx, "netlink", NULL);
-  ssize_t count = exchange(fd, request, length, &answer);
-  JSValue result =
-      count < 0 ? throw_errno(ctx, "netlink", NULL) : JS_NewUint8ArrayCopy(ctx, answer, (size_t)count);
+  if (route_socket < 0) route_socket = open_socket();
+  if (route_socket < 0) return throw_errno(ctx, "netlink", NULL);
+  ssize_t count = exchange(route_socket, request, length, &answer);
+  JSValue result;
+  if (count < 0) {
+    result = throw_errno(ctx, "netlink", NULL);
+    close(route_socket);
+    route_socket = -1;
+  } else {
+    result = JS_NewUint8ArrayCopy(ctx, answer, (size_t)count);
+  }
   free(answer);
-  close(fd);
   return result;
 }
 

@@ -4,6 +4,7 @@ import { KataError } from '../error.ts';
 import type { GuestNetwork } from '../network/network.ts';
 import type { Init } from '../proto/codec.ts';
 import type { Interface } from '../proto/messages/types.ts';
+import { firstFailure } from './steps.ts';
 
 /** How long the guest's kernel may take to find a NIC that was plugged, ms: Kata's agent does not wait for it. */
 export const LINK_WAIT_MS = 5000;
@@ -14,15 +15,23 @@ const NO_LINK = /link not found/i;
 
 type NetworkCalls = Pick<AgentClient, 'updateInterface' | 'updateRoutes' | 'addArpNeighbors'>;
 
-/** @throws KataError what the agent says; the sandbox is of no use then */
-export async function tellGuest(agent: NetworkCalls, network: GuestNetwork): Promise<void> {
-  for (const description of network.interfaces) await updateInterface(agent, description);
-  if (network.interfaces.length > 0) await agent.updateRoutes(network.routes);
-  if (network.neighbors.length > 0) await agent.addArpNeighbors(network.neighbors);
+/**
+ * @param inOrder whether the agent does what it is asked in the order it is asked: it is then asked for everything at once
+ * @throws KataError what the agent says; the sandbox is of no use then
+ */
+export async function tellGuest(agent: NetworkCalls, network: GuestNetwork, inOrder: boolean): Promise<void> {
+  const steps = network.interfaces.map(
+    (description) => () => updateInterface(agent, description, inOrder ? 0 : LINK_WAIT_MS),
+  );
+  if (network.interfaces.length > 0) steps.push(() => agent.updateRoutes(network.routes));
+  if (network.neighbors.length > 0) steps.push(() => agent.addArpNeighbors(network.neighbors));
+  if (inOrder) await firstFailure(steps.map((step) => step()));
+  else for (const step of steps) await step();
 }
 
-async function updateInterface(agent: NetworkCalls, description: Init<Interface>): Promise<void> {
-  const end = performance.now() + LINK_WAIT_MS;
+/** @param waitMs how long the guest's kernel may take, where its agent does not wait by itself */
+async function updateInterface(agent: NetworkCalls, description: Init<Interface>, waitMs: number): Promise<void> {
+  const end = performance.now() + waitMs;
   for (;;) {
     try {
       await agent.updateInterface(description);

@@ -22,6 +22,8 @@ export interface SandboxOptions extends VmOptions {
   readonly kernelModules: readonly string[];
   /** Reads of one stream in flight: more than one only where the agent keeps their order. */
   readonly readsInFlight: number;
+  /** Whether the agent does what it is asked in the order it is asked. */
+  readonly inOrder: boolean;
   /** One of OOM_GRACE_MS. */
   readonly oomGraceMs: number;
 }

@@ -88,16 +88,14 @@ export class Sandbox {
       const { agent } = this.vm;
       const { spec, bundle, identity } = this.options;
       const { id } = identity;
-      // A machine elsewhere has a clock and entropy of its own, and need not be in this one's hands.
-      if (this.vm.hypervisor.kind === 'qemu') await settleGuest(agent, this.log);
-      this.timeline.mark('guest_settled');
+      const settled = this.settle(agent);
       await runStartHooks({ id, bundle, ...spec }, this.pid);
       const created = createGuestSandbox(agent, {
         ...this.options,
         id,
         storages: this.shm ? [...storages, this.shm.storage] : storages,
       });
-      await firstFailure([created, this.connectNetwork(agent)]);
+      await firstFailure([settled, created, this.connectNetwork(agent)]);
       this.timeline.mark('sandbox_created');
       void this.oom.watch(agent, () => this.vm.liveAgent !== undefined);
     } catch (thrown) {
@@ -292,13 +290,19 @@ export class Sandbox {
     await runPoststop(container, this.log);
   }
 
+  /** A machine elsewhere has a clock and entropy of its own, and need not be in this one's hands. */
+  private async settle(agent: AgentClient): Promise<void> {
+    if (this.vm.hypervisor.kind === 'qemu') await settleGuest(agent, this.log);
+    this.timeline.mark('guest_settled');
+  }
+
   /** Plugs what the namespace has, and tells the guest. */
   private async connectNetwork(agent: AgentClient): Promise<void> {
     const { network, networkComesLate } = this.vm;
     if (networkComesLate) await network?.prepare();
     const found = await network?.attach();
-    this.save();
-    if (found) await tellGuest(agent, found);
+    if (networkComesLate) this.save();
+    if (found) await tellGuest(agent, found, this.options.inOrder);
     this.timeline.mark('network_told');
   }
 

@@ -99,6 +99,7 @@ export function newSandbox(
     guestHookPath: configuration.guestHookPath,
     kernelModules: configuration.kernelModules,
     readsInFlight: configuration.ownGuest ? OWN_READS_IN_FLIGHT : KATA_READS_IN_FLIGHT,
+    inOrder: configuration.ownGuest,
     oomGraceMs: configuration.ownGuest ? OOM_GRACE_MS.own : OOM_GRACE_MS.kata,
     parts: parts(configuration),
     timeline,

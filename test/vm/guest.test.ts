@@ -117,6 +117,24 @@ guestSuite('takes neighbours', async () => {
   await fails('AddARPNeighbors', methods.AddARPNeighbors, lost, 'not_found', /Link not found/);
 });
 
+guestSuite('makes changes that are asked for at once in their order', async () => {
+  const renamed = (name: string) => ({ interface: { ...INTERFACE, device: name, name } });
+  const routes = (device: string) => ({ routes: { Routes: [{ dest: '10.77.0.0/24', device, scope: 253 }] } });
+  const there = call('UpdateInterface', methods.UpdateInterface, renamed('eth8'));
+  const first = call('UpdateRoutes', methods.UpdateRoutes, routes('eth8'));
+  const back = call('UpdateInterface', methods.UpdateInterface, renamed('eth7'));
+  const second = call('UpdateRoutes', methods.UpdateRoutes, routes('eth7'));
+  await Promise.all([there, back]);
+  assert.equal(
+    (await first).Routes.map(({ device }) => device),
+    ['eth8'],
+  );
+  assert.equal(
+    (await second).Routes.map(({ device }) => device),
+    ['eth7'],
+  );
+});
+
 guestSuite('refuses what is not an address', async () => {
   const bad = { ...INTERFACE, hwAddr: 'nonsense' };
   await fails('UpdateInterface', methods.UpdateInterface, { interface: bad }, 'invalid_argument', /nonsense/);

@@ -70,6 +70,18 @@ netlink('a message is what the kernel expects, to the byte', () => {
   assert.throws(() => message(16, 0, new Uint8Array(0), [[1, new Uint8Array(1025)]]), /1025 bytes/);
 });
 
+netlink('of attributes those that are wanted are taken, the last of equal ones', () => {
+  const bytes = message(16, 0, new Uint8Array(4), [
+    [3, cstring('old')],
+    [4, u32(1500)],
+    [3, cstring('lo')],
+  ]).subarray(16);
+  assert.equal([...attributes(bytes, 4, [3]).keys()], [3]);
+  assert.is(readCstring(attributes(bytes, 4, [3]).get(3)), 'lo');
+  assert.is(attributes(bytes, 4, []).size, 0);
+  assert.equal([...attributes(bytes, 4).keys()], [3, 4]);
+});
+
 netlink('answers of any bytes are read within their bounds', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 120 }), (answer) => {

@@ -1,5 +1,5 @@
 /** What a sandbox asks of networks, cgroups, shares and hooks, and in which order. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -81,7 +81,12 @@ test("the host's network is refused, and nothing is started", async ({ shim }) =
   assert.not.ok(existsSync(shim.runtimeDirectory));
 });
 
-test('a NIC the guest does not find at once is told again; another failure undoes the sandbox', async ({ shim }) => {
+test("a NIC that Kata's agent does not find at once is told again; another failure undoes the sandbox", async ({
+  shim,
+}) => {
+  const image = join(shim.directory, 'kata.img');
+  writeFileSync(image, 'not really');
+  writeFileSync(join(shim.directory, 'configuration.toml'), `[hypervisor.qemu]\nimage = "${image}"\n`);
   shim.guest.nics.push('eth0');
   shim.guest.failures.set('UpdateInterface', new KataError('internal', 'Link not found (02:00)'));
   const creating = shim.create('c1', ['sleep'], { spec: network('/run/netns/pod') });
