@@ -19,7 +19,7 @@ import {
 } from '../../assembly/oci/errors.ts';
 import { MAX_INPUT } from '../../assembly/oci/limits.ts';
 import { type Document, Fault, wordFault } from './fault.ts';
-import { OCI_MESSAGES, type OciField } from './fields.ts';
+import { OCI_ROOTS } from './names.ts';
 import {
   at,
   CLOSE_BRACE,
@@ -27,37 +27,41 @@ import {
   COLON,
   close,
   END,
-  exactMagnitude,
   fail,
   failIn,
   fault,
-  indexAt,
   isNumberStart,
   json,
-  keyAt,
   LETTER_N,
   moveTo,
-  number,
   OPEN_BRACE,
   OPEN_BRACKET,
   open,
   peek,
   QUOTE,
-  scanNumber,
-  scanString,
-  skipValue,
-  stringEnd,
-  stringHasNul,
-  stringLength,
-  stringStart,
-  stringText,
   take,
   takeIf,
-  takeKey,
   takeNext,
   takeWord,
-} from './json.ts';
-import { OCI_ROOTS } from './names.ts';
+} from './twin/cursor.ts';
+import { EXACT_DIGITS, exactMagnitude, number, scanNumber } from './twin/number.ts';
+import {
+  KIND_BOOL,
+  KIND_INT64,
+  KIND_MAP,
+  KIND_MASK,
+  KIND_MESSAGE,
+  KIND_STRING,
+  KIND_UINT32,
+  KIND_UINT64,
+  PRESENCE,
+  REPEATED,
+  type Row,
+  rowOf,
+  slotsOf,
+} from './twin/rows.ts';
+import { indexAt, skipValue } from './twin/skip.ts';
+import { keyAt, scanString, stringHasNul, stringStart, takeKey } from './twin/string.ts';
 import {
   closeLength,
   openOutput,
@@ -69,27 +73,13 @@ import {
   writePlain,
   writeString,
   writeVarint,
-} from './wire.ts';
+} from './twin/wire.ts';
 
-// Kinds of fields, as proto/generate-oci-tables.mjs writes them.
-const KIND_STRING = 1;
-const KIND_BOOL = 2;
-const KIND_INT64 = 3;
-const KIND_UINT64 = 4;
-const KIND_UINT32 = 5;
-const KIND_MESSAGE = 6;
-const KIND_MAP = 7;
-const KIND_MASK = 15;
-const REPEATED = 16;
-const PRESENCE = 32;
-
-const WIRE_BYTES = 2;
 /** Tags of a map entry's two fields. */
 const TAG_KEY = 0x0a;
 const TAG_VALUE = 0x12;
 
-/** Digits of numbers that fit a number of JavaScript's, and of the greatest that any field holds. */
-const SAFE_DIGITS = 15;
+/** Digits of the greatest number that any field holds. */
 const MAX_DIGITS = 20;
 
 /** Of a translation's length to its document's, at most: -1 in a field of a three-byte tag and key becomes 12 bytes. */
@@ -100,19 +90,6 @@ const LEAST_OUTPUT = 64;
 const FRAME_WORDS = 16 * 2;
 const MAX_LEVELS = 8;
 const frames = new Uint32Array(FRAME_WORDS * MAX_LEVELS);
-
-/** Slots of a message's keys. */
-const SLOTS = 64;
-
-/** A field as it is looked up. */
-interface Row {
-  readonly index: number;
-  readonly name: Uint8Array;
-  readonly key: string;
-  readonly tag: number;
-  readonly kind: number;
-  readonly message: number;
-}
 
 /**
  * Translates a document to protobuf.
@@ -176,58 +153,6 @@ function writeMessage(type: number, level: number): boolean {
   }
 }
 
-const slotsByMessage: (readonly (Row | undefined)[] | undefined)[] = [];
-
-/** A message's fields by their keys' hash, made at first use. */
-function slotsOf(type: number): readonly (Row | undefined)[] {
-  const known = slotsByMessage[type];
-  if (known) return known;
-  const slots = new Array<Row | undefined>(SLOTS).fill(undefined);
-  const fields: readonly OciField[] = OCI_MESSAGES[type] ?? [];
-  fields.forEach(([key, number, kind, message], index) => {
-    const name = new TextEncoder().encode(key);
-    let slot = hashOf(name, 0, name.length);
-    while (slots[slot]) slot = (slot + 1) % SLOTS;
-    slots[slot] = { index, name, key, tag: number * 8 + wireOf(kind), kind, message };
-  });
-  slotsByMessage[type] = slots;
-  return slots;
-}
-
-function wireOf(kind: number): number {
-  const one = kind & KIND_MASK;
-  const isPacked = (kind & REPEATED) !== 0;
-  return isPacked || one === KIND_STRING || one === KIND_MESSAGE || one === KIND_MAP ? WIRE_BYTES : 0;
-}
-
-function hashOf(bytes: Uint8Array, from: number, length: number): number {
-  const [first, last] = [bytes[from] as number, bytes[from + length - 1] as number];
-  return (length * 5 + first * 3 + last * 11) % SLOTS;
-}
-
-/** The row of the last string scanned among a message's fields. */
-function rowOf(slots: readonly (Row | undefined)[]): Row | undefined {
-  if (stringLength === 0) return undefined;
-  if (stringEnd - stringStart !== stringLength) return rowOfText(slots, stringText());
-  let slot = hashOf(json, stringStart, stringLength);
-  for (let row = slots[slot]; row; row = slots[slot]) {
-    if (isName(row.name)) return row;
-    slot = (slot + 1) % SLOTS;
-  }
-  return undefined;
-}
-
-function isName(name: Uint8Array): boolean {
-  if (name.length !== stringLength) return false;
-  for (let i = 0; i < name.length; i++) if (json[stringStart + i] !== name[i]) return false;
-  return true;
-}
-
-/** The row of a key that is written with escapes. */
-function rowOfText(slots: readonly (Row | undefined)[], key: string): Row | undefined {
-  return slots.find((row) => row?.key === key);
-}
-
 /** Removes a value written before, by moving what follows; see assembly/oci/translate.ts for what that costs. */
 function forget(slot: number, frame: number): void {
   const [from, until] = [frames[slot] as number, frames[slot + 1] as number];
@@ -283,7 +208,7 @@ function writeNumber({ tag, kind }: Row): boolean {
 }
 
 function writeWhole(): boolean {
-  if (number.digits <= SAFE_DIGITS && !(number.isNegative && number.magnitude > 0))
+  if (number.digits <= EXACT_DIGITS && !(number.isNegative && number.magnitude > 0))
     return writeVarint(number.magnitude);
   return writeBits(number.isNegative ? -exactMagnitude() : exactMagnitude());
 }
@@ -303,7 +228,7 @@ function isInRange(kind: number): boolean {
   if (digits > MAX_DIGITS) return false;
   // -0 is 0.
   if (isNegative && kind !== KIND_INT64) return digits === 1 && magnitude === 0;
-  if (digits <= SAFE_DIGITS) return kind !== KIND_UINT32 || magnitude <= 0xffff_ffff;
+  if (digits <= EXACT_DIGITS) return kind !== KIND_UINT32 || magnitude <= 0xffff_ffff;
   if (kind === KIND_UINT32) return false;
   if (kind === KIND_UINT64) return exactMagnitude() < 1n << 64n;
   return exactMagnitude() < (1n << 63n) + (isNegative ? 1n : 0n);

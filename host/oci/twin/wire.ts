@@ -1,6 +1,7 @@
 /** The JavaScript twin of assembly/oci/wire.ts: writes protobuf. Every writer returns false, with the fault noted, once the output is full. */
-import { OUTPUT_FULL } from '../../assembly/oci/errors.ts';
-import { at, BACKSLASH, COMMA, copyString, fail, json, moveTo, QUOTE, stringLength } from './json.ts';
+import { OUTPUT_FULL } from '../../../assembly/oci/errors.ts';
+import { at, BACKSLASH, COMMA, fail, json, moveTo, QUOTE } from './cursor.ts';
+import { copyString, stringLength } from './string.ts';
 
 /** No text as long as this is copied while it is scanned, bytes: its length takes two bytes. */
 const MAX_PLAIN = 128;
