@@ -16,9 +16,11 @@ const PIPE_BYTES = 256 * 1024;
 
 /** Takes a stream of output. */
 export interface Sink {
+  /** Bytes that were taken and are not written yet. */
+  readonly waiting: number;
   /**
    * @param data may be reused as soon as this returns
-   * @returns undefined when all of it was taken at once; else settles (never rejects) when the rest is
+   * @returns undefined when all of it is written; else settles (never rejects) when everything taken so far is
    */
   write(data: Uint8Array): Promise<void> | undefined;
   /** The process has ended: from here on a reader that is gone, and has left a full pipe, is not waited for. */
@@ -30,7 +32,7 @@ export interface Sink {
 }
 
 /** Output nobody wants. It is read from the guest all the same: a full pipe there would stop the process. */
-export const DISCARD: Sink = { write: () => undefined, release: () => {}, end: () => {}, close: () => {} };
+export const DISCARD: Sink = { waiting: 0, write: () => undefined, release: () => {}, end: () => {}, close: () => {} };
 
 /**
  * Output into a named pipe. We keep a read end of our own until `release`, so that a reader may go and come back
@@ -41,9 +43,9 @@ export class FifoSink implements Sink {
   private readEnd: number;
   private socket: Socket | undefined;
   private readonly backlog = new Backlog();
-  /** Bytes of the backlog that have been written, ever, and who waits until that is so of his own. */
-  private taken = 0;
-  private waiters: { readonly end: number; readonly resolve: () => void }[] = [];
+  /** Settles when the backlog has been written. */
+  private written: Promise<void> | undefined;
+  private settle: (() => void) | undefined;
   private enlarged = false;
   private look: NodeJS.Timeout | undefined;
 
@@ -58,6 +60,10 @@ export class FifoSink implements Sink {
     }
   }
 
+  get waiting(): number {
+    return this.backlog.bytes;
+  }
+
   write(data: Uint8Array): Promise<void> | undefined {
     let written = 0;
     if (this.fd < 0) return undefined;
@@ -66,13 +72,9 @@ export class FifoSink implements Sink {
       if (written < data.length && this.enlarge()) written += this.writeNow(data.subarray(written));
       if (written === data.length || this.fd < 0) return undefined;
     }
-    const waits = this.backlog.bytes > 0;
     this.backlog.add(data.subarray(written));
-    if (!waits) this.drain();
-    const end = this.taken + this.backlog.bytes;
-    return new Promise((resolve) => {
-      this.waiters.push({ end, resolve });
-    });
+    this.written ??= this.drained();
+    return this.written;
   }
 
   release(): void {
@@ -110,19 +112,31 @@ export class FifoSink implements Sink {
     this.socket = undefined;
     // Closed, nothing writes them any more.
     this.backlog.clear();
-    for (const { resolve } of this.waiters.splice(0)) resolve();
+    this.settle?.();
+  }
+
+  private readonly onWritten = (error: Error | null | undefined): void => {
+    if (error || this.fd < 0) return;
+    this.backlog.taken();
+    this.drain();
+  };
+
+  private drained(): Promise<void> {
+    this.drain();
+    return new Promise((resolve) => {
+      this.settle = () => {
+        this.settle = undefined;
+        this.written = undefined;
+        resolve();
+      };
+    });
   }
 
   /** Writes the backlog as the pipe takes it. */
   private drain(): void {
     const bytes = this.backlog.next();
-    if (!bytes || this.fd < 0) return;
-    this.waiting().write(bytes, (error) => {
-      if (error || this.fd < 0) return;
-      this.taken += this.backlog.taken();
-      while ((this.waiters[0]?.end ?? Number.POSITIVE_INFINITY) <= this.taken) this.waiters.shift()?.resolve();
-      this.drain();
-    });
+    if (bytes) this.poll().write(bytes, this.onWritten);
+    else this.settle?.();
   }
 
   private leaveReading(): void {
@@ -165,7 +179,7 @@ export class FifoSink implements Sink {
   }
 
   /** Most pipes never fill up, so the poll handle is made when one does. */
-  private waiting(): Socket {
+  private poll(): Socket {
     if (!this.socket) {
       this.socket = new Socket({ fd: this.fd, readable: false, writable: true });
       // EPIPE: the callbacks of the writes are called too, and nothing is left to be done.
@@ -177,6 +191,7 @@ export class FifoSink implements Sink {
 
 /** Output appended to a file: `file://` addresses, or a path that is no pipe. */
 export class FileSink implements Sink {
+  readonly waiting = 0;
   private fd: number;
 
   /** @throws KataError `invalid_argument` when it cannot be opened */

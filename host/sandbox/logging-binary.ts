@@ -98,6 +98,9 @@ function sinkOf(stream: Writable): Sink {
     if (!stream.writableEnded) stream.end();
   };
   return {
+    get waiting() {
+      return stream.writableLength;
+    },
     write: (data) => {
       if (gone) return undefined;
       return new Promise((resolve) => {

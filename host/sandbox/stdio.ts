@@ -16,8 +16,8 @@ export const WRITER_GONE_MS = 300;
 export class OutputRelay {
   /** Settles (never rejects) when the guest has no more, or cannot be asked. */
   readonly done: Promise<void>;
-  /** Bytes moved so far; tells a slow reader from a stuck one. */
-  moved = 0;
+  /** Bytes that came from the guest. */
+  private given = 0;
   private length = MIN_READ_BYTES;
   private ended = false;
   /** Settles when the sink has taken what it has been given. */
@@ -34,6 +34,11 @@ export class OutputRelay {
     readsInFlight: number,
   ) {
     this.done = Promise.all(Array.from({ length: readsInFlight }, () => this.pump())).then(() => {});
+  }
+
+  /** Bytes moved so far; tells a slow reader from a stuck one. */
+  get moved(): number {
+    return this.given - this.sink.waiting;
   }
 
   /** Asks for nothing more; what was asked for is thrown away. */
@@ -59,18 +64,8 @@ export class OutputRelay {
 
   private readonly take = (data: Uint8Array): void => {
     if (this.ended) return;
-    const size = data.length;
-    const rest = this.sink.write(data);
-    if (!rest) {
-      this.moved += size;
-      return;
-    }
-    // The last one settles after all before it.
-    const backlog = rest.then(() => {
-      this.moved += size;
-      if (this.backlog === backlog) this.backlog = undefined;
-    });
-    this.backlog = backlog;
+    this.given += data.length;
+    this.backlog = this.sink.write(data);
   };
 
   private adapt(size: number, length: number): void {
