@@ -47,7 +47,8 @@ export function makeBatch(buffer: CaseBuffer, random: Random, templates: readonl
     if (!random.once(6)) buffer.append(data);
     for (let n = 0; n < changes; n++) mutate(buffer, start + FRAME_HEADER_BYTES, random, envelopes, TOKENS);
     const length = buffer.length - start - FRAME_HEADER_BYTES;
-    buffer.word(start, random.once(24) ? Math.max(0, length + random.below(5) - 2) : length);
+    const declared = random.once(24) ? Math.max(0, length + random.below(5) - 2) : length;
+    buffer.word(start, random.once(48) ? random.u32() : declared);
     buffer.word(start + 4, random.once(12) ? random.u32() : stream);
     buffer.bytes[start + 8] = random.once(12) ? (random.once(2) ? TYPE_DATA : random.u32()) : type;
     buffer.bytes[start + 9] = random.once(8) ? random.u32() : flags;
