@@ -16,6 +16,8 @@ export class OpenStream<Req, Res> implements ClientStream<Req, Res>, Pending {
   readonly #inbox: Inbox<Res>;
   readonly #onGivenUp: (stream: Pending) => void;
   #watch: Watch | undefined;
+  /** Nobody waits for its id any more. */
+  #isOver = false;
 
   /** @param onGivenUp called when nobody waits for the stream any more although the server may send to it */
   constructor(
@@ -50,7 +52,7 @@ export class OpenStream<Req, Res> implements ClientStream<Req, Res>, Pending {
   }
 
   abort(reason: KataError = new KataError('cancelled', `${this.name}: the stream was given up`)): void {
-    this.#onGivenUp(this);
+    if (!this.#isOver) this.#onGivenUp(this);
     this.#over(reason);
     this.#inbox.drop(reason);
   }
@@ -100,6 +102,7 @@ export class OpenStream<Req, Res> implements ClientStream<Req, Res>, Pending {
 
   /** Nothing is sent any more, and no clock runs. */
   #over(error: KataError | undefined): void {
+    this.#isOver = true;
     this.#watch?.end();
     this.#sender.end(error ?? new KataError('failed_precondition', `${this.name}: the server has ended the stream`));
   }

@@ -50,6 +50,9 @@ export const MAX_QUEUED_BYTES = 8 * 1024 * 1024;
 /** Largest odd stream id. */
 export const LAST_STREAM = 0xffff_ffff;
 
+/** Longest timeout that is sent, nanoseconds: the largest number below 2^63. */
+const MAX_TIMEOUT_NANO = 2 ** 63 - 1024;
+
 const NO_OPTIONS: CallOptions = {};
 
 export interface ClientOptions {
@@ -207,7 +210,7 @@ export class TtrpcClient implements StreamingClient {
       const payload = this.#queue.stage(type, request, names.length, true);
       const refusal = this.#refusal(names.length + payload + metadata.length + FRAME_OVERHEAD_BYTES);
       if (refusal) throw new KataError('resource_exhausted', `${service}/${method}: ${refusal}`);
-      const timeout = options.timeoutMs ? Math.ceil(options.timeoutMs * 1e6) : 0;
+      const timeout = options.timeoutMs ? Math.min(Math.ceil(options.timeoutMs * 1e6), MAX_TIMEOUT_NANO) : 0;
       const stream = this.#takeStream();
       this.#queue.request(stream, flags, names, timeout, metadata);
       return stream;

@@ -22,7 +22,7 @@ export class FrameQueue {
   readonly #memory: FrameMemory = frameMemory();
   readonly #onStall: ((stalled: boolean) => void) | undefined;
   readonly #written = (): void => this.#drained();
-  readonly #flush = (): void => this.flush();
+  readonly #tick = (): void => this.flush();
   /** Streams with a message that there is no room for. */
   readonly #waiters: (() => void)[] = [];
   #frames: Frame[] = [];
@@ -107,7 +107,7 @@ export class FrameQueue {
     const low = timeout >>> 0;
     const high = Math.floor(timeout / 0x1_0000_0000) >>> 0;
     const payload = writer.request(at, output.end, stream, flags, names.length, length, low, high, metadata.length);
-    this.#check(payload);
+    if (!this.#isPlaced(payload)) return;
     writer.bytes.set(names, at + HEADER_BYTES);
     const end = writer.state[STATE_FRAME_END] as number;
     if (metadata.length > 0) writer.bytes.set(metadata, end - metadata.length);
@@ -124,8 +124,7 @@ export class FrameQueue {
     }
     const { writer, output } = this.#memory;
     const payload = writer.response(at, output.end, stream, length);
-    this.#check(payload);
-    this.#append(payload + length);
+    if (this.#isPlaced(payload)) this.#append(payload + length);
   }
 
   /** Sends a data frame with the staged payload. */
@@ -138,8 +137,7 @@ export class FrameQueue {
     }
     const { writer, output } = this.#memory;
     const payload = writer.data(at, output.end, stream, flags, length);
-    this.#check(payload);
-    this.#append(payload + length);
+    if (this.#isPlaced(payload)) this.#append(payload + length);
   }
 
   /** Sends a frame that is complete. */
@@ -147,8 +145,8 @@ export class FrameQueue {
     const at = frame.bytes <= BATCH_BYTES ? this.#open() : 0;
     if (at !== 0) {
       const end = frame.put(this.#memory.writer, at, this.#memory.output.end);
-      if (end === 0) throw new Error(`a frame takes more than the ${frame.bytes} bytes it claimed`);
-      this.#append(end);
+      if (end === 0) this.#break(`a frame takes more than the ${frame.bytes} bytes it claimed`);
+      else this.#append(end);
       return;
     }
     if (this.#batchEnd !== 0) this.#sendBatch();
@@ -186,7 +184,7 @@ export class FrameQueue {
     if (this.#scheduled) return;
     this.#scheduled = true;
     // Ticks run after all microtasks: every handler that settles in this turn joins the batch.
-    process.nextTick(this.#flush);
+    process.nextTick(this.#tick);
   }
 
   /** Moves the staged payload to where its frame has it. @returns where the frame starts; 0: it does not fit */
@@ -209,9 +207,15 @@ export class FrameQueue {
     return this.#staged ?? this.#memory.writer.bytes.slice(this.#stagedAt, this.#stagedAt + this.#stagedLength);
   }
 
-  #check(payload: number): void {
-    if (payload !== this.#stagedAt)
-      throw new Error(`a payload of ${this.#stagedLength} bytes at ${this.#stagedAt} has its place at ${payload}`);
+  #isPlaced(payload: number): boolean {
+    if (payload === this.#stagedAt) return true;
+    this.#break(`a payload of ${this.#stagedLength} bytes at ${this.#stagedAt} has its place at ${payload}`);
+    return false;
+  }
+
+  /** What cannot be: it costs the connection, not the process. */
+  #break(what: string): void {
+    this.#socket.destroy(new Error(what));
   }
 
   #append(end: number): void {
@@ -249,7 +253,10 @@ export class FrameQueue {
     let at = start;
     for (let i = 0; i < count; i++) {
       const end = (this.#frames[i] as Frame).put(writer, at, start + bytes);
-      if (end === 0) throw new Error(`a frame takes more than the ${this.#frames[i]?.bytes} bytes it claimed`);
+      if (end === 0) {
+        this.#break(`a frame takes more than the ${this.#frames[i]?.bytes} bytes it claimed`);
+        return;
+      }
       at = end;
     }
     this.#frames.splice(0, count);

@@ -1,6 +1,7 @@
 /**
  * Whether a connection reads. It stops while the peer does not take what is written to it, and while messages of streams
- * that nobody has taken fill their store: flow control by not reading, which holds for all of a connection's calls and streams.
+ * that nobody has taken fill their store. This is flow control by not reading, and it holds for the whole connection: no answer
+ * comes either, and not even its end is noticed. Deadlines still pass.
  */
 import type { Socket } from 'node:net';
 
