@@ -13,6 +13,9 @@ export const CONTAINERD = join(BUILD, 'containerd');
 /** Unpacked Go and its libraries, and the cache of what it compiles. */
 export const GO = join(BUILD, 'go');
 export const GO_CACHE = join(CACHE, 'go');
+/** Unpacked crates, and what cargo makes of them. */
+export const RUST = join(BUILD, 'rust');
+export const RUST_CACHE = join(CACHE, 'rust');
 /** OCI archives. */
 export const IMAGES = join(CACHE, 'image');
 /** The shim that an installation links to. */
