@@ -1,8 +1,10 @@
 /** `[hypervisor.remote]` through containerd: the machines are processes, everything else is real. */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { KataError } from '../../host/error.ts';
+import { FIFO_DIRECTORY } from '../../setup/leftovers.ts';
 import { kill, markedProcesses, processes } from '../../setup/processes.ts';
 import { type Bench, eachContainerd, IS_KATA } from '../harness/containerd.ts';
 import { type RunOptions, until } from '../harness/containers.ts';
@@ -14,8 +16,8 @@ const BULK_MIB = 64;
 const BULK_MS = 120_000;
 const HYPERVISOR = 'io.katacontainers.config.hypervisor.';
 
-/** What StartVM or StopVM are to answer, by sandbox; a test sets and removes it. */
-const faults = new Map<string, KataError>();
+/** What StartVM or StopVM are to answer, by sandbox, or that they never do; a test sets and removes it. */
+const faults = new Map<string, KataError | 'never'>();
 
 /** A test with a peer and the flags that lead to it. */
 type Body = (bench: Bench, peer: RemotePeer, options: RunOptions) => Promise<void>;
@@ -36,7 +38,9 @@ if (IS_KATA) {
       peer = await startRemotePeer(directory, {
         before: (call, id) => {
           const fault = faults.get(`${call} ${id}`);
+          if (fault === 'never') return new Promise(() => {});
           if (fault) throw fault;
+          return undefined;
         },
       });
       flags = ['--runtime-config-path', remoteConfiguration(directory, peer)];
@@ -197,6 +201,38 @@ function deaths(test: Test): void {
     await containers.must(['containers', 'rm', id]);
     await until('StopVM was called', () => peer.calls.includes(`StopVM ${id}`));
     await until('its machine has ended', () => !peer.requests.has(id));
+    assert.equal(await daemon.leftovers(), []);
+  });
+
+  test('the shim is killed while its machine starts: that is ended, too', async ({
+    containers,
+    daemon,
+  }, peer, options) => {
+    const id = containers.newId();
+    faults.set(`StartVM ${id}`, 'never');
+    const running = containers.run(['true'], { ...options, id });
+    await until('StartVM was called', () => peer.calls.includes(`StartVM ${id}`));
+    killShim(daemon.directory, id);
+    assert.is.not((await running).code, 0);
+    faults.clear();
+    await until('StopVM was called', () => peer.calls.includes(`StopVM ${id}`));
+    assert.not.ok(peer.requests.has(id));
+    assert.equal(await daemon.leftovers(), []);
+  });
+
+  test('a client that gives up while its machine starts: nothing of it stays', async ({
+    containers,
+    daemon,
+  }, peer, options) => {
+    const id = containers.newId();
+    faults.set(`StartVM ${id}`, 'never');
+    const done = await containers.run(['true'], { ...options, id, timeoutMs: 3000 });
+    assert.ok(done.timedOut);
+    faults.clear();
+    await until('StopVM was called', () => peer.calls.includes(`StopVM ${id}`));
+    await containers.daemon.ctr(['containers', 'rm', id]);
+    // A ctr that was killed leaves its own.
+    rmSync(join(daemon.directory, FIFO_DIRECTORY), { recursive: true, force: true });
     assert.equal(await daemon.leftovers(), []);
   });
 
