@@ -10,6 +10,8 @@ import {
   MAX_RECORDS,
   MEMORY_BYTES,
   RECORD_CODE,
+  RECORD_DETAILS,
+  RECORD_DETAILS_LENGTH,
   RECORD_FAULT,
   RECORD_FLAGS,
   RECORD_HASH,
@@ -42,9 +44,9 @@ import { DATA, frame, REQUEST, RESPONSE, request, response } from './wire.ts';
 const SEED = 20260102;
 const SERVICE = 'containerd.task.v2.Task';
 
-/** A Response as the scanner reads it: the status' details stay unread. */
+/** A Response as the scanner reads it: what details hold stays unread. */
 interface Outer {
-  status: { code: number; message: Uint8Array } | undefined;
+  status: { code: number; message: Uint8Array; details: Uint8Array[] } | undefined;
   payload: Uint8Array;
 }
 const Outer: MessageType<Outer> = message<Outer>('test.Response', () => [
@@ -54,6 +56,7 @@ const Outer: MessageType<Outer> = message<Outer>('test.Response', () => [
     message('test.Status', () => [
       [1, 'code', 'int32'],
       [2, 'message', 'bytes'],
+      [3, 'details', 'bytes', 'repeated'],
     ]),
   ],
   [2, 'payload', 'bytes'],
@@ -113,7 +116,10 @@ for (const { name, scanner } of implementations) {
     assert.is(ok[RECORD_CODE], 0);
     assert.is(failed[RECORD_CODE], 5);
     assert.is(at(failed, RECORD_TEXT, RECORD_TEXT_LENGTH).toString(), 'not found');
+    const details = decode(Response, at(failed, RECORD_DETAILS, RECORD_DETAILS_LENGTH)).status?.details;
+    assert.equal([details?.length, details?.[0]?.type_url], [1, 'x']);
     assert.is(negative[RECORD_CODE], 0xffff_ffff);
+    assert.is(negative[RECORD_DETAILS_LENGTH], 0);
     assert.is(empty[RECORD_FAULT], FAULT_NONE);
     assert.is(empty[RECORD_PAYLOAD_LENGTH], 0);
   });
@@ -336,6 +342,8 @@ function agrees(scanner: FrameScanner, record: number[], type: number, data: Uin
       const expected = decode(Outer, data);
       assert.is((record[RECORD_CODE] as number) | 0, expected.status?.code ?? 0);
       assert.equal(span(RECORD_TEXT, RECORD_TEXT_LENGTH), new Uint8Array(expected.status?.message ?? []));
+      const details = decode(Outer, span(RECORD_DETAILS, RECORD_DETAILS_LENGTH)).status?.details ?? [];
+      assert.equal(details, expected.status?.details ?? []);
       assert.equal(span(RECORD_PAYLOAD, RECORD_PAYLOAD_LENGTH), new Uint8Array(expected.payload));
     }
   } catch (error) {
@@ -370,7 +378,9 @@ function envelope(): fc.Arbitrary<Uint8Array> {
     fc.nat(0x7f).map((value) => Uint8Array.of(0x20, value)),
     fc
       .tuple(fc.nat(0x7f), fc.string({ maxLength: 9 }))
-      .map(([code, text]) => encode(Response, { status: { code, message: text } })),
+      .map(([code, text]) =>
+        encode(Response, { status: { code, message: text, details: code % 3 === 0 ? [{ type_url: text }] : [] } }),
+      ),
   );
   return fc.array(field, { maxLength: 8 }).map((fields) => Buffer.concat(fields));
 }
