@@ -1,6 +1,7 @@
 /** Moves a process's output from the guest to its sinks, and its input the other way, with backpressure both ways. */
 import { closeSync } from 'node:fs';
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
 import type { AgentClient, ProcessRef } from '../agent/client.ts';
 import { openSource, readNow, type Sink, type Source } from './fifo.ts';
 
@@ -69,9 +70,24 @@ export class OutputRelay {
   };
 
   private adapt(size: number, length: number): void {
-    if (size === length) this.length = Math.min(length * 2, MAX_READ_BYTES);
-    else if (size < length / 4) this.length = Math.max(MIN_READ_BYTES, this.length / 2);
+    if (size === length) {
+      this.length = Math.min(length * 2, MAX_READ_BYTES);
+      keepHeapSmall();
+    } else if (size < length / 4) this.length = Math.max(MIN_READ_BYTES, this.length / 2);
   }
+}
+
+let kept = false;
+
+/**
+ * From the first stream of much output on V8's young generation does not grow any more: what each answer leaves behind for it would make
+ * it several MiB larger for good, although little of that lives. Not before: compiled code is taken over only while the flags are as
+ * they were when it was compiled.
+ */
+function keepHeapSmall(): void {
+  if (kept) return;
+  kept = true;
+  setFlagsFromString('--semi-space-growth-factor=1');
 }
 
 /**
