@@ -32,7 +32,8 @@ export function check(program: string, name: string, socket: string): Promise<Fi
 export async function serve(program: string, socket: string): Promise<ChildProcess> {
   // It says on its standard error what it refuses, which is what some tests ask for.
   const child = spawn(program, ['serve', socket], { stdio: ['ignore', 'pipe', 'ignore'] });
-  const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
-  if (line !== 'ready') throw new Error(`the peer said ${line} where it was to be ready`);
+  const first = once(createInterface({ input: child.stdout }), 'line').then(([line]) => String(line));
+  const line = await Promise.race([first, once(child, 'exit').then(([code]) => `exit code ${code}`)]);
+  if (line !== 'ready') throw new Error(`${program} serve: ${line}, where it was to be ready`);
   return child;
 }

@@ -46,7 +46,7 @@ theirs.after.each(() => caller.client.close());
 
 unaryChecks(theirs, () => caller);
 
-theirs("unknown names, in the peer's words", async () => {
+theirs('unknown service and method', async () => {
   const types = [Empty, Empty] as const;
   const method = await failureOf(caller.client.call(PEER, 'Nothing', types, {}));
   assert.equal([method.code, method.message], ['unimplemented', 'method Nothing']);

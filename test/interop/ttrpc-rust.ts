@@ -7,14 +7,15 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Empty } from '../../host/proto/messages/google.ts';
 import { TtrpcClient } from '../../host/ttrpc/client.ts';
 import { TtrpcServer } from '../../host/ttrpc/server.ts';
 import { describe } from '../../setup/command.ts';
 import { DEBIAN_CACHE, ROOT, RUST, RUST_CACHE } from '../../setup/paths.ts';
 import { buildRust, machineCargo, rustCrates } from '../../setup/rust-crates.ts';
 import { listen } from '../unit/ttrpc/socket-fixture.ts';
-import { Caller } from './caller.ts';
-import { peerService } from './peer.ts';
+import { Caller, failureOf } from './caller.ts';
+import { PEER, pattern, peerService } from './peer.ts';
 import { check, checkNames, serve, socketPath } from './program.ts';
 import { unaryChecks } from './unary-checks.ts';
 
@@ -51,6 +52,13 @@ theirs.before.each(async () => {
 });
 theirs.after.each(() => caller.client.close());
 unaryChecks(theirs, () => caller);
+
+theirs('unknown service and method, for which this peer has a code of its own', async () => {
+  const types = [Empty, Empty] as const;
+  assert.is((await failureOf(caller.client.call(PEER, 'Nothing', types, {}))).code, 'invalid_argument');
+  assert.is((await failureOf(caller.client.call('no.such.Service', 'Echo', types, {}))).code, 'invalid_argument');
+  await caller.echo(pattern(100));
+});
 
 ours.run();
 theirs.run();

@@ -2,11 +2,10 @@
 import type { Test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CODES } from '../../host/error.ts';
-import { Empty } from '../../host/proto/messages/google.ts';
 import { StatusError } from '../../host/ttrpc/status.ts';
 import { MAX_DATA_BYTES } from '../../host/ttrpc/types.ts';
 import { type Caller, ENVELOPE_BYTES, failureOf, PATIENCE_MS } from './caller.ts';
-import { codeOf, PEER, pattern } from './peer.ts';
+import { codeOf, pattern } from './peer.ts';
 
 /** @param caller of a connection that the running test has to itself */
 export function unaryChecks(test: Test, caller: () => Caller): void {
@@ -74,12 +73,5 @@ export function unaryChecks(test: Test, caller: () => Caller): void {
       assert.instance(error, StatusError);
       assert.equal((error as StatusError).details, [detail]);
     }
-  });
-
-  test('unknown service and method', async () => {
-    const { client } = caller();
-    const types = [Empty, Empty] as const;
-    assert.is((await failureOf(client.call(PEER, 'Nothing', types, {}))).code, 'unimplemented');
-    assert.is((await failureOf(client.call('no.such.Service', 'Echo', types, {}))).code, 'unimplemented');
   });
 }

@@ -1,5 +1,7 @@
 //! The server, without generated code: a handler a method.
 use std::collections::HashMap;
+use std::os::fd::IntoRawFd;
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -41,8 +43,10 @@ pub fn serve(socket: &str) -> Result<(), String> {
     for (name, method) in all {
         methods.insert(format!("/{SERVICE}/{name}"), Box::new(Method(method)));
     }
+    // Its own bind asks for SO_REUSEPORT, which recent kernels refuse unix sockets.
+    let listener = UnixListener::bind(socket).map_err(|error| error.to_string())?;
     let mut server = ttrpc::Server::new()
-        .bind(&format!("unix://{socket}"))
+        .add_listener(listener.into_raw_fd())
         .map_err(|error| error.to_string())?
         .register_service(methods);
     server.start().map_err(|error| error.to_string())?;
