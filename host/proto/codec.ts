@@ -16,6 +16,7 @@ export {
   type Field,
   type Init,
   type Int64,
+  MAP_ENTRY_ELEMENTS,
   MAX_DEPTH,
   MAX_ELEMENTS,
   MAX_MESSAGE_BYTES,

@@ -2,8 +2,13 @@
 
 /** Deepest nesting of messages that is decoded or encoded. */
 export const MAX_DEPTH = 64;
-/** Most elements of all repeated fields and maps of one decoded message tree. */
+/**
+ * Most elements of all repeated fields and maps of one decoded message tree. A message counts one more for each of its fields, and an
+ * entry of a map MAP_ENTRY_ELEMENTS: two bytes from a peer make hundreds here. As it is, some 45 MB are the most that a frame makes.
+ */
 export const MAX_ELEMENTS = 1_000_000;
+/** What an entry of a map counts. */
+export const MAP_ENTRY_ELEMENTS = 8;
 /** Largest message that is decoded, bytes. A ttrpc frame holds 4 MiB; files we read ourselves stay below this too. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 

@@ -2,6 +2,7 @@
 import {
   type Field,
   type Int64,
+  MAP_ENTRY_ELEMENTS,
   MAX_DEPTH,
   MAX_ELEMENTS,
   type MessageType,
@@ -61,8 +62,9 @@ export class Reader {
     this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   }
 
-  count(name: string): void {
-    if (++this.elements > MAX_ELEMENTS) throw new ProtoError(`${name}: more than ${MAX_ELEMENTS} elements`);
+  count(name: string, elements = 1): void {
+    this.elements += elements;
+    if (this.elements > MAX_ELEMENTS) throw new ProtoError(`${name}: more than ${MAX_ELEMENTS} elements`);
   }
 
   /** A varint's low and high 32 bits; `high` is left in the field of that name. */
@@ -171,6 +173,7 @@ export function readMessage(
 ): Values {
   if (depth > MAX_DEPTH) throw new ProtoError(`${type.name}: nested deeper than ${MAX_DEPTH} messages`);
   const plan = planOf(type);
+  if (!into && depth > 0) reader.count(type.name, plan.size);
   const out = into ?? defaults(type);
   while (reader.pos < end) {
     const tag = reader.varint(end);
@@ -186,7 +189,7 @@ function readField(reader: Reader, field: Field, wire: number, end: number, out:
   const [, name, kind, occurs] = field;
   if (occurs === 'map') {
     if (wire !== WIRE_BYTES) return false;
-    reader.count(name);
+    reader.count(name, MAP_ENTRY_ELEMENTS);
     readMapEntry(reader, field, reader.length(end), out[name] as Values, depth);
     return true;
   }
@@ -220,13 +223,14 @@ function readField(reader: Reader, field: Field, wire: number, end: number, out:
 }
 
 function readMapEntry(reader: Reader, field: Field, length: number, map: Values, depth: number): void {
-  const [, , kind, , keyKind = 'string'] = field;
+  const [, name, kind, , keyKind = 'string'] = field;
   const stop = reader.pos + length;
   let key: unknown = defaultOf(keyKind);
   let value: unknown = typeof kind === 'object' ? undefined : defaultOf(kind);
   while (reader.pos < stop) {
     const tag = reader.varint(stop);
     const number = tag >>> 3;
+    if (reader.high !== 0 || number === 0) throw new ProtoError(`${name}: bad field number`);
     if (number === 1 && (tag & 7) === wireOf(keyKind)) key = reader.scalar(keyKind, stop);
     else if (number === 2 && typeof kind === 'object' && (tag & 7) === WIRE_BYTES) {
       const end = reader.length(stop) + reader.pos;

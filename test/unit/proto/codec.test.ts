@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import {
   decode,
   encode,
+  MAP_ENTRY_ELEMENTS,
   MAX_DEPTH,
   MAX_ELEMENTS,
   MAX_MESSAGE_BYTES,
@@ -82,6 +83,26 @@ limits('elements', () => {
   const packed = (count: number): Uint8Array => encode(Node, { items: new Array(count).fill(1) });
   assert.is(decode(Node, packed(MAX_ELEMENTS)).items.length, MAX_ELEMENTS);
   assert.throws(() => decode(Node, packed(MAX_ELEMENTS + 1)), isProtoError);
+});
+
+limits('messages and entries of maps count for what they take in memory', () => {
+  const children = message<{ list: Node[] }>('test.List', () => [[1, 'list', Node, 'repeated']]);
+  // An element, and its four fields.
+  const most = MAX_ELEMENTS / 5;
+  const empty = (count: number): Uint8Array =>
+    new Uint8Array(2 * count).fill(0x0a).map((byte, i) => (i % 2 ? 0 : byte));
+  assert.is(decode(children, empty(most)).list.length, most);
+  assert.throws(() => decode(children, empty(most + 1)), isProtoError);
+  const entries = new Uint8Array((2 * MAX_ELEMENTS) / MAP_ENTRY_ELEMENTS + 2).map((_, i) => (i % 2 ? 0 : 0x1a));
+  decode(Node, entries.subarray(2));
+  assert.throws(() => decode(Node, entries), isProtoError);
+});
+
+limits('bad field numbers, in entries of maps too', () => {
+  for (const tag of [[0x02], [0x8a, 0x80, 0x80, 0x80, 0x10]]) {
+    assert.throws(() => decode(Node, Uint8Array.from([...tag, 0])), isProtoError);
+    assert.throws(() => decode(Node, Uint8Array.from([0x1a, tag.length + 1, ...tag, 0])), isProtoError);
+  }
 });
 
 limits('size', () => {

@@ -7,6 +7,7 @@ import {
   decode,
   encode,
   type Field,
+  MAP_ENTRY_ELEMENTS,
   MAX_DEPTH,
   MAX_ELEMENTS,
   type MessageType,
@@ -114,7 +115,9 @@ rules('tags: number 0, or one beyond 29 bits, is no field', () => {
 
 rules('elements are counted over lists, maps and all messages within', () => {
   const half = new Array<number>(MAX_ELEMENTS / 2).fill(1);
-  const fits = encode(Node, { items: half, child: { items: half.slice(1) } });
+  // Beside them room for the child's own fields, and for one entry of a map.
+  const rest = half.slice(Node.fields().length + MAP_ENTRY_ELEMENTS);
+  const fits = encode(Node, { items: half, child: { items: rest } });
   assert.is(decode(Node, fits).items.length, half.length);
   const entries = (count: number): Uint8Array => Buffer.alloc(count * 2, Uint8Array.of(0x1a, 0));
   assert.is(Object.keys(decode(Node, Buffer.concat([fits, entries(1)])).map).length, 1);
