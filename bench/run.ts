@@ -17,6 +17,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<{ section(): Promise<void>
   boots: () => import('./boots-section.ts'),
   ttrpc: () => import('./ttrpc-section.ts'),
   remote: () => import('./remote-section.ts'),
+  stdio: () => import('./stdio-section.ts'),
   scan: () => import('./scan-section.ts'),
   oci: () => import('./oci-section.ts'),
 };

@@ -9,6 +9,7 @@ import type { Containerd } from '../setup/containerd.ts';
 import { FIFO_DIRECTORY } from '../setup/leftovers.ts';
 import { Fifo } from '../test/unit/shim/harness.ts';
 
+const SIGKILL = 9;
 const PROCESS = 'types.containerd.io/opencontainers/runtime-spec/1/Process';
 /** What `ctr` and the CRI give an exec of root. */
 const CAPABILITIES = [
@@ -23,6 +24,15 @@ const CAPABILITIES = [
 
 type Methods = typeof TaskService;
 type Of<T> = T extends MessageType<infer M> ? M : never;
+
+/** An exec that has not started. */
+export interface Prepared {
+  start(): Promise<void>;
+  /** Waits for its end, which must be a good one, and removes it. */
+  end(): Promise<void>;
+  /** Ends and removes it. */
+  kill(): Promise<void>;
+}
 
 export class ShimExec {
   #next = 0;
@@ -48,16 +58,9 @@ export class ShimExec {
     const exec_id = `s${this.#next++}`;
     // containerd has made them by then.
     const [stdout, stderr] = [this.#fifo(`${exec_id}-stdout`), this.#fifo(`${exec_id}-stderr`)];
-    const spec = { args, cwd: '/', env: ['PATH=/bin'], user: { uid: 0, gid: 0 }, capabilities: sets() };
-    const value = new TextEncoder().encode(JSON.stringify(spec));
+    const spec = specOf(args);
     const since = performance.now();
-    await this.#call('Exec', {
-      id,
-      exec_id,
-      stdout: stdout.path,
-      stderr: stderr.path,
-      spec: { type_url: PROCESS, value },
-    });
+    await this.#call('Exec', { id, exec_id, stdout: stdout.path, stderr: stderr.path, spec });
     await this.#call('Start', { id, exec_id });
     const { exit_status } = await this.#call('Wait', { id, exec_id });
     await this.#call('Delete', { id, exec_id });
@@ -66,6 +69,37 @@ export class ShimExec {
     await Promise.all([stdout.text(), stderr.text()]);
     if (exit_status !== 0) throw new Error(`${args.join(' ')} ended with ${exit_status}`);
     return ms;
+  }
+
+  /** Makes an exec that writes into a FIFO of the caller's. */
+  async prepare(args: readonly string[], stdout: string): Promise<Prepared> {
+    const { id } = this;
+    const exec_id = `s${this.#next++}`;
+    const stderr = this.#fifo(`${exec_id}-stderr`);
+    await this.#call('Exec', { id, exec_id, stdout, stderr: stderr.path, spec: specOf(args) });
+    return {
+      start: async () => {
+        await this.#call('Start', { id, exec_id });
+      },
+      kill: async () => {
+        await this.#call('Kill', { id, exec_id, signal: SIGKILL });
+        await this.#call('Wait', { id, exec_id });
+        await this.#call('Delete', { id, exec_id });
+      },
+      end: async () => {
+        const { exit_status } = await this.#call('Wait', { id, exec_id });
+        await this.#call('Delete', { id, exec_id });
+        await stderr.text();
+        if (exit_status !== 0) throw new Error(`${args.join(' ')} ended with ${exit_status}`);
+      },
+    };
+  }
+
+  /** @returns milliseconds of one State of the container */
+  async state(): Promise<number> {
+    const since = performance.now();
+    await this.#call('State', { id: this.id });
+    return performance.now() - since;
   }
 
   close(): void {
@@ -80,6 +114,11 @@ export class ShimExec {
     const types = TaskService[method] as unknown as Method<Of<Methods[K][0]>, Of<Methods[K][1]>>;
     return this.client.call(TaskServiceName, method, types, request);
   }
+}
+
+function specOf(args: readonly string[]): { type_url: string; value: Uint8Array } {
+  const spec = { args, cwd: '/', env: ['PATH=/bin'], user: { uid: 0, gid: 0 }, capabilities: sets() };
+  return { type_url: PROCESS, value: new TextEncoder().encode(JSON.stringify(spec)) };
 }
 
 function sets(): Record<string, readonly string[]> {

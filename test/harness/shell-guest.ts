@@ -6,10 +6,14 @@ import { gzipSync } from 'node:zlib';
 import { VirtioSerialTransport } from '../../host/agent/virtio-serial.ts';
 import type { VmConfig } from '../../host/hypervisor/hypervisor.ts';
 import { Qemu } from '../../host/hypervisor/qemu/qemu.ts';
+import { takeOver } from '../../host/ttrpc/socket.ts';
 import { guestVm, INITRD } from './guest-vm.ts';
 
 /** Milliseconds until a guest that says nothing counts as hung. */
 const HUNG_MS = 60_000;
+
+/** Most bytes of one read while a command pours. */
+const POUR_BYTES = 256 * 1024;
 
 /** Reads commands from the agent's port, writes their output and a last line `END <status>`. */
 const INIT = `#!/bin/busybox sh
@@ -62,6 +66,33 @@ export class ShellGuest {
     const { output, status } = await this.#answer(command);
     if (status !== '0') throw new Error(`in the guest: ${command}: status ${status}: ${output}`);
     return output;
+  }
+
+  /**
+   * Has a command write to the port as fast as the port takes it. What it writes is counted, not kept.
+   * @returns bytes, and milliseconds until the last of them
+   */
+  async pour(command: string): Promise<{ bytes: number; ms: number }> {
+    const socket = this.#socket;
+    if (!socket) throw new Error('the guest was not booted');
+    const end = 'END 0\n';
+    const buffer = Buffer.allocUnsafe(POUR_BYTES);
+    let bytes = 0;
+    const since = performance.now();
+    const ms = await new Promise<number>((resolve) => {
+      const taken = takeOver(socket, {
+        buffer: () => buffer,
+        received: (count) => {
+          bytes += count;
+          // The shell's line comes last, and at once.
+          if (buffer.toString('latin1', Math.max(0, count - end.length), count).endsWith(end))
+            resolve(performance.now() - since);
+        },
+      });
+      this.#socket = taken;
+      taken.write(`${command}\n`);
+    });
+    return { bytes: bytes - end.length, ms };
   }
 
   async stop(): Promise<void> {
