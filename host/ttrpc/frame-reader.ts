@@ -62,6 +62,8 @@ export class FrameReader implements Reads {
   readonly #window: Uint8Array;
   /** An incomplete frame that fits the window: its first #held bytes. */
   #tail: Uint8Array | undefined;
+  /** Bytes of the tail's frame, where nobody needs to look at it before all of them are there; else 0. */
+  #wanted = 0;
   /** An incomplete frame larger than the window; read in place. */
   #large: Uint8Array | undefined;
   /** Bytes of the incomplete frame that have arrived. */
@@ -96,7 +98,13 @@ export class FrameReader implements Reads {
       this.#receivedLarge(this.#large, length);
       return;
     }
-    const end = WINDOW_BASE + this.#held + length;
+    const held = this.#held + length;
+    if (this.#tail && held < this.#wanted) {
+      this.#tail.set(this.#window.subarray(this.#held, held), this.#held);
+      this.#held = held;
+      return;
+    }
+    const end = WINDOW_BASE + held;
     if (this.#tail) this.#window.set(this.#tail.subarray(0, this.#held));
     const start = this.#pieces ? this.#pass(this.#pieces, end) : WINDOW_BASE;
     if (this.#closed || this.#pieces) return;
@@ -192,9 +200,11 @@ export class FrameReader implements Reads {
     const { bytes, state } = this.#scanner;
     const needed = state[STATE_NEEDED] as number;
     this.#held = end - start;
+    // Pieces would come before the second half of the batch, which is before them.
+    const begins = this.#next === 0;
     if (this.#held === 0) this.#release();
-    else if (needed > 0 && this.#begin(start, end, needed)) this.#release();
-    else if (needed > WINDOW_BYTES && (!this.#onPart || this.#held >= HEADS_BYTES)) {
+    else if (needed > 0 && begins && this.#begin(start, end, needed)) this.#release();
+    else if (needed > WINDOW_BYTES && begins && (!this.#onPart || this.#held >= HEADS_BYTES)) {
       this.#release();
       this.#large = new Uint8Array(needed);
       this.#large.set(bytes.subarray(start, end));
@@ -204,6 +214,7 @@ export class FrameReader implements Reads {
         spare = undefined;
       }
       this.#tail.set(bytes.subarray(start, end));
+      this.#wanted = begins && this.#held >= HEADS_BYTES ? needed : 0;
     }
   }
 

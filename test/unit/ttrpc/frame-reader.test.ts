@@ -13,6 +13,7 @@ import {
 import { core } from '../../../host/core/core.ts';
 import { FrameReader, type PieceTaker } from '../../../host/ttrpc/frame-reader.ts';
 import type { FrameScanner } from '../../../host/ttrpc/frames.ts';
+import { frameMemory } from '../../../host/ttrpc/memory.ts';
 import type { Reads } from '../../../host/ttrpc/socket.ts';
 import { MAX_DATA_BYTES } from '../../../host/ttrpc/types.ts';
 import { DATA, frame } from './wire.ts';
@@ -200,6 +201,46 @@ test('the second half of a batch is nothing after a refusal, and keeps what is b
   assert.is(cut.got.length, 39);
   feed.push(batch.subarray(-5));
   assert.is(cut.got.length, 40);
+});
+
+test('pieces of a frame come behind the second half of the batch before it', () => {
+  for (const size of [1000, MAX_DATA_BYTES]) {
+    const sink = new Sink();
+    sink.piecesFrom = 20;
+    const batch = Array.from({ length: 40 }, (_, i) => payloadFrame(2 * i, 3));
+    const last = payloadFrame(81, size);
+    sink.reader.buffer().set(Buffer.concat([...batch, last.subarray(0, 500)]));
+    sink.reader.received(40 * 13 + 500);
+    assert.ok(sink.reader.hasRest);
+    assert.is(sink.pieces, 0);
+    const next = sink.reader.buffer();
+    sink.reader.handRest();
+    next.set(last.subarray(500, 900));
+    sink.reader.received(400);
+    assert.is(sink.pieces, 1);
+    new Feed(sink.reader).push(last.subarray(900));
+    assert.is(sink.got.length, 41);
+    assert.is(sink.got[40], expected(81, size));
+  }
+});
+
+test('a frame that arrives byte by byte is scanned at its beginning and its end, not at each byte', () => {
+  const { scanner } = frameMemory() as { scanner: { scan: FrameScanner['scan'] } };
+  const { scan } = scanner;
+  let scans = 0;
+  scanner.scan = (start, end) => {
+    scans++;
+    return scan(start, end);
+  };
+  try {
+    const sink = new Sink();
+    const feed = new Feed(sink.reader);
+    for (const byte of payloadFrame(2, 10_000)) feed.push(Uint8Array.of(byte));
+    assert.equal(sink.got, [expected(2, 10_000)]);
+    assert.ok(scans < 100, `${scans} scans`);
+  } finally {
+    scanner.scan = scan;
+  }
 });
 
 test('byte by byte', () => {
