@@ -30,6 +30,7 @@ import { ReadGate } from './read-gate.ts';
 import { connectTo, type Reads, takeOver } from './socket.ts';
 import { errorOf, MAX_STATUS_DETAILS, MAX_STATUS_TEXT } from './status.ts';
 import { StreamSender } from './stream-sender.ts';
+import { StreamTable } from './stream-table.ts';
 import {
   type CallOptions,
   type ClientStream,
@@ -69,7 +70,7 @@ export class TtrpcClient implements StreamingClient {
   readonly #queue: FrameQueue;
   readonly #gate: ReadGate;
   readonly #maxInFlight: number;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new StreamTable<Pending>();
   /** Encoded names by service, then method: joining the two would cost more than both look-ups. */
   readonly #names = new Map<string, Map<string, Uint8Array>>();
   readonly #giveUp = ({ stream }: Pending): void => {
@@ -164,7 +165,7 @@ export class TtrpcClient implements StreamingClient {
     const sender = new StreamSender(id, name, this.#queue);
     if (method[2] === 'server') sender.end(new KataError('failed_precondition', `${name}: only the server sends`));
     const stream = new OpenStream(id, name, method, sender, this.#gate, this.#giveUp);
-    this.#pending.set(id, stream as Pending);
+    this.#pending.add(id, stream as Pending);
     stream.follow(options);
     return stream;
   }
@@ -184,7 +185,7 @@ export class TtrpcClient implements StreamingClient {
     return new Promise((resolve, reject) => {
       const stream = this.#request(service, method, requestType, request, options, 0);
       const call = new PendingCall<Out>(stream, service, method, result, resolve, reject);
-      this.#pending.set(stream, call);
+      this.#pending.add(stream, call);
       if (options !== NO_OPTIONS) call.follow(options, this.#giveUp);
     });
   }
@@ -315,9 +316,7 @@ export class TtrpcClient implements StreamingClient {
     this.#end = end;
     this.#reader.close();
     this.#socket.destroy();
-    const calls = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const call of calls) call.fail(new KataError('unavailable', `${call.name}: ${end.message}`));
+    for (const call of this.#pending.take()) call.fail(new KataError('unavailable', `${call.name}: ${end.message}`));
     this.#settle(told ? end : undefined);
   }
 }
