@@ -30,11 +30,13 @@ export async function cleanUp(directory: string, log: Log, keepSocket = ''): Pro
   // Until it ended, the shim may have made more, and written that down first.
   const state = readState(directory) ?? found;
   if (state) {
+    // It may take longer than whoever called us waits: all else is done by then.
+    const stopped = state.remote && stopRemote(state.remote, log);
     for (const child of state.children) await end(child, 0, log);
-    if (state.remote) await stopRemote(state.remote, log);
     if (state.network) cleanUpNetwork(state.network, log);
     if (state.cgroups) await cleanUpCgroups(state.cgroups, log);
     if (state.socket !== keepSocket) removeSocket(state.socket);
+    await stopped;
   }
   removeDirectory(directory, log);
   return { pid: state?.children[0]?.pid ?? 0 };
