@@ -1,59 +1,44 @@
 /*
- * A further process in a running container: what `crun exec` does, without starting crun. A first child joins cgroup and
- * namespaces and makes the second, which is born in the container's pid namespace as the agent's own child, becomes who it
- * shall be, and executes. Both report over a pipe; nothing here waits for them.
+ * A further process in a running container: what `crun exec` does, without starting crun. The agent's child is born in the
+ * container's pid namespace and cgroup, joins the other namespaces, becomes who it shall be, and executes. It reports over a
+ * pipe; nothing here waits for it. One fork: copying the agent's page tables is most of what an exec costs the agent.
  */
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <linux/keyctl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "enter.h"
 #include "sys.h"
 
-/* Most supplementary groups (NGROUPS_MAX). */
-#define MAX_GROUPS 65536
 /* Longest path of a file that is looked for or written. */
 #define MAX_PATH 4096
-/* More capabilities than any kernel has. */
-#define MAX_CAPABILITIES 64
 /* A line of the container's /etc/passwd; longer ones are cut. */
 #define MAX_PASSWD_LINE 4096
 /* linux/close_range.h, which not every C library's headers go with. */
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif
-#define NAMESPACES (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWNET)
+/* All but that of pids, in which a process can only be born. */
+#define NAMESPACES (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET)
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Where it failed, as guest/agent/enter.ts names it. */
 enum step { PID = 0, JOIN = 1, BECOME = 2, DIRECTORY = 3, FIND = 4, EXECUTE = 5 };
 
-/* Sets of capabilities, bit by number, in the order they are given. */
-enum { BOUNDING, EFFECTIVE, INHERITABLE, PERMITTED, AMBIENT, SETS };
-
-struct entry {
-  int64_t pid, uid, gid, mask, oom_score_adj;
-  bool no_new_privileges;
-  const char *cgroup, *keyring, *cwd;
-  char **argv, **env, **groups, **rlimits, **capabilities;
-  int stdio[3];
-  /* Written by both children; closed by exec. */
-  int report;
-};
-
+/* The pipe is empty or nearly so: a record always fits. */
 static void tell(const struct entry *entry, enum step step, int value) {
   int32_t record[2] = {step, value};
-  if (write(entry->report, record, sizeof(record)) < 0) _exit(1);
+  ssize_t written = write(entry->report, record, sizeof(record));
+  (void)written;
 }
 
 static _Noreturn void give_up(const struct entry *entry, enum step step) {
@@ -73,51 +58,6 @@ static bool write_number(const char *directory, const char *file, int64_t number
   return good;
 }
 
-static bool limit_resources(char **rlimits) {
-  for (; *rlimits; rlimits++) {
-    char *rest;
-    unsigned long resource = strtoul(*rlimits, &rest, 10);
-    struct rlimit limit = {.rlim_cur = strtoull(rest, &rest, 10), .rlim_max = strtoull(rest, &rest, 10)};
-    if (setrlimit((int)resource, &limit) < 0) return false;
-  }
-  return true;
-}
-
-static bool change_ids(const struct entry *entry) {
-  static gid_t groups[MAX_GROUPS];
-  size_t count = 0;
-  for (char **group = entry->groups; *group; group++) {
-    if (count == MAX_GROUPS) return errno = EINVAL, false;
-    groups[count++] = (gid_t)strtoul(*group, NULL, 10);
-  }
-  gid_t gid = (gid_t)entry->gid;
-  uid_t uid = (uid_t)entry->uid;
-  if (prctl(PR_SET_KEEPCAPS, 1) < 0 || setgroups(count, groups) < 0) return false;
-  return setresgid(gid, gid, gid) == 0 && setresuid(uid, uid, uid) == 0;
-}
-
-static bool drop_bounding(uint64_t kept) {
-  /* The kernel is asked, not a file that a container might have covered. */
-  for (int number = 0; number < MAX_CAPABILITIES && prctl(PR_CAPBSET_READ, number, 0, 0, 0) >= 0; number++)
-    if (!(kept >> number & 1) && prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0) return false;
-  return true;
-}
-
-static bool set_capabilities(const uint64_t sets[SETS]) {
-  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct data[2];
-  for (int half = 0; half < 2; half++) {
-    data[half].effective = (uint32_t)(sets[EFFECTIVE] >> 32 * half);
-    data[half].permitted = (uint32_t)(sets[PERMITTED] >> 32 * half);
-    data[half].inheritable = (uint32_t)(sets[INHERITABLE] >> 32 * half);
-  }
-  if (syscall(SYS_capset, &header, data) < 0) return false;
-  if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) return false;
-  for (int number = 0; number < MAX_CAPABILITIES; number++)
-    if (sets[AMBIENT] >> number & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) < 0) return false;
-  return true;
-}
-
 /* Signals as a new program expects them, stdio its own: what is opened as /dev/stdout must be its user's. */
 static bool take_stdio(const struct entry *entry) {
   sigset_t none;
@@ -131,11 +71,6 @@ static bool take_stdio(const struct entry *entry) {
   }
   umask((mode_t)entry->mask);
   return true;
-}
-
-static bool become(const struct entry *entry, const uint64_t sets[SETS]) {
-  return limit_resources(entry->rlimits) && drop_bounding(sets[BOUNDING]) && change_ids(entry) && set_capabilities(sets) &&
-         (!entry->no_new_privileges || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 }
 
 static const char *variable(char **env, const char *name) {
@@ -193,16 +128,14 @@ static const char *find(const char *name, const char *path) {
   return NULL;
 }
 
-/* The second child: in the container, but still the agent's program. */
+/* In the container, but still the agent's program. */
 static _Noreturn void run(struct entry *entry) {
-  uint64_t sets[SETS];
   char here[MAX_PATH];
-  for (int set = 0; set < SETS; set++) sets[set] = strtoull(entry->capabilities[set], NULL, 10);
   if (!take_stdio(entry)) give_up(entry, BECOME);
   /* As root first, as the user then: either may be the one who is let in. */
   bool there = chdir(entry->cwd) == 0;
   char *home = variable(entry->env, "HOME") ? NULL : home_of(entry->uid);
-  if (!become(entry, sets)) give_up(entry, BECOME);
+  if (!become(entry)) give_up(entry, BECOME);
   if (!there && chdir(entry->cwd) < 0) give_up(entry, DIRECTORY);
   /* A directory outside of the container's root has no path, or one that does not begin with a slash. */
   if (!getcwd(here, sizeof(here)) || here[0] != '/') give_up(entry, DIRECTORY);
@@ -219,19 +152,50 @@ static _Noreturn void run(struct entry *entry) {
   give_up(entry, EXECUTE);
 }
 
-/* The first child. Whoever is in the container must not get at what is in this process, or at its program. */
+/* The child: in the container's pid namespace and cgroup. */
 static _Noreturn void join(struct entry *entry) {
-  int target = (int)syscall(SYS_pidfd_open, (pid_t)entry->pid, 0);
-  if (target < 0 || !write_number(entry->cgroup, "cgroup.procs", 0)) give_up(entry, JOIN);
   if (!write_number("/proc/self", "oom_score_adj", entry->oom_score_adj)) give_up(entry, JOIN);
   /* Where the kernel has no keys, there are none to keep apart. */
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, entry->keyring, 0, 0, 0);
-  if (prctl(PR_SET_DUMPABLE, 0) < 0 || setns(target, NAMESPACES) < 0) give_up(entry, JOIN);
-  pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
-  if (pid < 0) give_up(entry, JOIN);
-  if (pid == 0) run(entry);
-  tell(entry, PID, pid);
-  _exit(0);
+  if (setns(entry->target, NAMESPACES) < 0) give_up(entry, JOIN);
+  run(entry);
+}
+
+/* A child in the pid namespace that children are born in, and in a cgroup. -1 with errno. */
+static pid_t fork_into(const char *cgroup) {
+  int directory = open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return -1;
+  struct clone_args how = {
+      .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)directory};
+  pid_t pid = (pid_t)syscall(SYS_clone3, &how, sizeof(how));
+  if (pid == 0) return 0;
+  int reason = errno;
+  close(directory);
+  errno = reason;
+  return pid;
+}
+
+/* Makes the child. Its pid, or -1 with errno: the agent itself is where it was in either case. */
+static pid_t start_child(struct entry *entry) {
+  /* Whoever is in the container must not get at what is in the child's memory, or at its program: it is born closed to them. */
+  int dumpable = prctl(PR_GET_DUMPABLE);
+  if (dumpable < 0 || prctl(PR_SET_DUMPABLE, 0) < 0) return -1;
+  int own = (int)syscall(SYS_pidfd_open, getpid(), 0);
+  pid_t pid = -1;
+  if (own >= 0 && setns(entry->target, CLONE_NEWPID) == 0) {
+    pid = fork_into(entry->cgroup);
+    if (pid == 0) join(entry);
+    int reason = errno;
+    /* Everything this agent starts would be born in that container. */
+    if (setns(own, CLONE_NEWPID) < 0) abort();
+    errno = reason;
+  }
+  int reason = errno;
+  if (own >= 0) close(own);
+  /* 2, which is the administrator's wish for cores only root may read, cannot be set by hand: 0 stays then. */
+  if (dumpable == 1) prctl(PR_SET_DUMPABLE, 1);
+  errno = reason;
+  return pid;
 }
 
 static bool number_of(JSContext *ctx, JSValueConst options, const char *name, int64_t low, int64_t high, int64_t *out) {
@@ -272,17 +236,20 @@ static bool read_entry(JSContext *ctx, JSValueConst options, struct entry *entry
 
 FUNCTION(enter_container) {
   (void)self, (void)argc;
-  struct entry entry = {.stdio = {-1, -1, -1}};
+  struct entry entry = {.stdio = {-1, -1, -1}, .target = -1};
   int ends[2] = {-1, -1}, reason = 0;
   bool good = read_entry(ctx, argv[0], &entry);
   if (good) {
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) reason = errno;
     entry.report = ends[1];
-    pid_t pid = reason ? -1 : fork();
-    if (pid == 0) join(&entry);
-    if (pid < 0 && !reason) reason = errno;
+    if (!reason && (entry.target = (int)syscall(SYS_pidfd_open, (pid_t)entry.pid, 0)) < 0) tell(&entry, JOIN, errno);
+    if (entry.target >= 0) {
+      pid_t pid = start_child(&entry);
+      if (pid < 0) tell(&entry, JOIN, errno);
+      else tell(&entry, PID, pid);
+      close(entry.target);
+    }
     if (ends[1] >= 0) close(ends[1]);
-    if (reason && ends[0] >= 0) close(ends[0]);
   }
   for (int fd = 0; fd < 3; fd++)
     if (entry.stdio[fd] >= 0) close(entry.stdio[fd]);

@@ -1,4 +1,4 @@
-/** When a process is entered without crun, and how what the second child reports becomes an answer. */
+/** When a process is entered without crun, and how what its child reports becomes an answer. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Container } from '../../../guest/agent/container.ts';
