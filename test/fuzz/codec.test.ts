@@ -1,4 +1,4 @@
 /** The table codec: see share.ts. */
 import { runShare } from './share.ts';
 
-runShare('codec', { codec: 400_000 });
+runShare('codec', { codec: 300_000 });

@@ -1,4 +1,4 @@
 /** The OCI translation: see share.ts. */
 import { runShare } from './share.ts';
 
-runShare('OCI', { oci: 300_000 });
+runShare('OCI', { oci: 250_000 });
