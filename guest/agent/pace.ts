@@ -2,8 +2,7 @@
 
 /**
  * Reads of these sizes that follow each other within STREAM_MS are a program that writes little at a time, for long: each costs
- * more than it carries (1.5 ms under emulation). Below, somebody types or waits for a line: that is never held back. Above, the
- * program fills its pipe faster than it is read.
+ * more than it carries (1 ms under emulation). Below, somebody types or waits for a line: that is never held back.
  */
 export const STREAM_MIN_BYTES = 1024;
 export const STREAM_MAX_BYTES = 16 * 1024;
@@ -11,6 +10,17 @@ export const STREAM_MAX_BYTES = 16 * 1024;
 const STREAM_MS = 4;
 /** Longest pause, ms; the first is 1, each next one twice as long. */
 export const MAX_PAUSE_MS = 8;
+
+/**
+ * A program that writes much at a time gets a pause where answers take long, so that more than one of its writes goes into each: on one
+ * processor the reader runs as soon as there is anything to be read. The pipe is to be about half full by then.
+ */
+export const MUCH_MS = 20;
+export const MUCH_ENOUGH_BYTES = 256 * 1024;
+export const MUCH_PLENTY_BYTES = 640 * 1024;
+export const MUCH_MAX_PAUSE_MS = 4;
+/** Where so many bytes a millisecond are read without a pause none is needed. */
+export const FAST_BYTES_PER_MS = 400 * 1024;
 
 export class Pace {
   /** How long the process may write before the next read, ms. */
@@ -23,10 +33,17 @@ export class Pace {
    * @param now milliseconds
    */
   read(bytes: number, now: number): void {
-    const streams = bytes >= STREAM_MIN_BYTES && now - this.last < this.pause + STREAM_MS;
+    const since = now - this.last;
     this.last = now;
-    // Enough for the price: the pause stays as it is.
-    if (streams && this.pause > 0 && bytes >= STREAM_MAX_BYTES) return;
-    this.pause = streams && bytes < STREAM_MAX_BYTES ? Math.min(Math.max(1, this.pause * 2), MAX_PAUSE_MS) : 0;
+    if (bytes < STREAM_MIN_BYTES || since >= this.pause + (bytes < STREAM_MAX_BYTES ? STREAM_MS : MUCH_MS))
+      this.pause = 0;
+    else if (bytes < STREAM_MAX_BYTES) this.pause = Math.min(Math.max(1, this.pause * 2), MAX_PAUSE_MS);
+    else this.much(bytes, since);
+  }
+
+  private much(bytes: number, since: number): void {
+    if (bytes >= MUCH_PLENTY_BYTES) this.pause = this.pause >> 1;
+    else if (bytes < MUCH_ENOUGH_BYTES && (this.pause > 0 || bytes < since * FAST_BYTES_PER_MS))
+      this.pause = Math.min(Math.max(1, this.pause * 2), MUCH_MAX_PAUSE_MS);
   }
 }

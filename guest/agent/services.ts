@@ -157,21 +157,26 @@ function reports(guest: Guest, sandbox: Sandbox, oom: OomEvents): AgentHandlers 
   };
 }
 
-async function read(stream: OutputStream | undefined, length: number, call: Call | undefined) {
+function read(stream: OutputStream | undefined, length: number, call: Call | undefined) {
   if (!stream) throw new AgentError('internal', 'cannot get stream reader');
-  return { data: await stream.read(length, call) };
+  return stream.read(length, call).then((data) => ({ data }));
 }
 
 /** A failed system call, or anything else unforeseen, becomes an `internal` error with its text. */
 function told(handlers: AgentHandlers): AgentHandlers {
-  const wrap =
-    (name: string, handler: (request: never, call?: Call) => unknown) => async (request: never, call?: Call) => {
+  const wrap = (name: string, handler: (request: never, call?: Call) => unknown) => {
+    const fail = (thrown: unknown): never => {
+      throw thrown instanceof AgentError ? thrown : new AgentError('internal', `${name}: ${reasonOf(thrown)}`);
+    };
+    return (request: never, call?: Call): unknown => {
       try {
-        return await handler(request, call);
+        const result = handler(request, call);
+        return result instanceof Promise ? result.catch(fail) : result;
       } catch (thrown) {
-        throw thrown instanceof AgentError ? thrown : new AgentError('internal', `${name}: ${reasonOf(thrown)}`);
+        return fail(thrown);
       }
     };
+  };
   const entries = Object.entries(handlers) as [string, (request: never, call?: Call) => unknown][];
   return Object.fromEntries(entries.map(([name, handler]) => [name, wrap(name, handler)])) as AgentHandlers;
 }

@@ -125,6 +125,8 @@ export interface Sys {
    * 0: the end of `from`; -1: nothing can be moved now. Throws EINVAL for descriptors it cannot be done with.
    */
   splice(from: number, to: number, most: number): number;
+  /** Whether two pieces of memory hold the same bytes. */
+  same(a: Uint8Array, b: Uint8Array): boolean;
   /** Makes a pipe hold so many bytes; false where the kernel's limits forbid it. */
   setPipeSize(fd: number, bytes: number): boolean;
   /** Read end and write end, both non-blocking at our side. */

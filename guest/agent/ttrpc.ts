@@ -19,6 +19,7 @@ import { Held, Holder } from './held.ts';
 import type { EventLoop } from './loop.ts';
 import { type Call, POLLIN } from './loop-interface.ts';
 import { type Chunk, Outbox } from './outbox.ts';
+import { type Repeated, RepeatedRequests } from './repeated.ts';
 import type { Method, Services } from './service-table.ts';
 import type { Sys } from './sys.ts';
 
@@ -41,6 +42,7 @@ export class Connection {
   private unwatchRead: (() => void) | undefined;
   private readonly holder: Holder;
   private readonly outbox: Outbox;
+  private readonly repeated: RepeatedRequests;
   private ended = false;
 
   /**
@@ -57,6 +59,7 @@ export class Connection {
     private readonly onEnd: () => void,
   ) {
     this.holder = new Holder(sys);
+    this.repeated = new RepeatedRequests(sys);
     const onTaken = () => {
       if (this.outbox.bytes <= MAX_QUEUED_BYTES / 2) this.listen();
     };
@@ -169,6 +172,15 @@ export class Connection {
   }
 
   private request(stream: number, data: Uint8Array): void {
+    if (this.inFlight.size >= MAX_IN_FLIGHT) {
+      this.fail(stream, CODES.resource_exhausted, `more than ${MAX_IN_FLIGHT} requests are unanswered`);
+      return;
+    }
+    const known = this.repeated.find(data);
+    if (known) {
+      this.call(stream, known.method, known.request, known);
+      return;
+    }
     let request: Request;
     try {
       request = decode(Request, data);
@@ -181,21 +193,21 @@ export class Connection {
     if (!method?.handler) {
       const missing = service ? `method ${request.method}` : `service ${request.service}`;
       this.fail(stream, CODES.unimplemented, missing);
-    } else if (this.inFlight.size >= MAX_IN_FLIGHT) {
-      this.fail(stream, CODES.resource_exhausted, `more than ${MAX_IN_FLIGHT} requests are unanswered`);
     } else {
-      this.call(stream, method, request);
+      this.call(stream, method, request, data);
     }
   }
 
   // ---- calling ----
 
-  private call(stream: number, method: Method, request: Request): void {
+  /** @param from the request's bytes, or what is known of them */
+  private call(stream: number, method: Method, request: Request, from: Uint8Array | Repeated): void {
     const call = new InFlight(this.holder);
     this.inFlight.set(stream, call);
     this.setDeadline(stream, call, request);
     try {
-      const result = method.handler?.(decode(method.request, request.payload), call);
+      const message = from instanceof Uint8Array ? this.decoded(from, method, request) : from.message;
+      const result = method.handler?.(message, call);
       if (result instanceof Promise) {
         result.then(
           (value) => this.answer(stream, call, method, value),
@@ -207,6 +219,12 @@ export class Connection {
     } catch (error) {
       this.answerError(stream, call, error);
     }
+  }
+
+  private decoded(data: Uint8Array, method: Method, request: Request): unknown {
+    const message = decode(method.request, request.payload);
+    this.repeated.add({ data, request, method, message });
+    return message;
   }
 
   private setDeadline(stream: number, call: InFlight, request: Request): void {

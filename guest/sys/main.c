@@ -121,6 +121,7 @@ static void add_globals(JSContext *ctx, int argc, char **argv) {
   tree_module(ctx, sys);
   descriptors_module(ctx, sys);
   splice_module(ctx, sys);
+  compare_module(ctx, sys);
   socket_module(ctx, sys);
   netlink_module(ctx, sys);
   process_module(ctx, sys);

@@ -42,6 +42,7 @@ void files_module(JSContext *ctx, JSValueConst sys);
 void tree_module(JSContext *ctx, JSValueConst sys);
 void descriptors_module(JSContext *ctx, JSValueConst sys);
 void splice_module(JSContext *ctx, JSValueConst sys);
+void compare_module(JSContext *ctx, JSValueConst sys);
 void socket_module(JSContext *ctx, JSValueConst sys);
 void netlink_module(JSContext *ctx, JSValueConst sys);
 void process_module(JSContext *ctx, JSValueConst sys);

@@ -131,6 +131,15 @@ const cases: Case[] = [
     },
   ],
   [
+    'the same bytes',
+    () => {
+      same(sys.same(bytes(''), new Uint8Array(0)), true);
+      same(sys.same(bytes('abc'), bytes('xabc').subarray(1)), true);
+      for (const other of ['', 'ab', 'abd', 'abcd']) same(sys.same(bytes('abc'), bytes(other)), false);
+      same(thrown(() => sys.same(bytes('abc'), 'abc' as never)) instanceof TypeError, true);
+    },
+  ],
+  [
     'splice from pipe to pipe, to its end, and nowhere else',
     () => {
       const [read, write] = sys.pipe();

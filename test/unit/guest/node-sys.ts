@@ -292,6 +292,7 @@ function descriptors(native: Native) {
     }),
     pwrite: wrapped((fd: number, data: Uint8Array, offset: number) => fs.writeSync(fd, data, 0, data.length, offset)),
     splice: wrapped((from: number, to: number, most: number) => native.splice(from, to, most) ?? -1),
+    same: (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0,
     setPipeSize: wrapped((fd: number, bytes: number) => {
       native.pipeSize(fd, bytes);
       return true;
