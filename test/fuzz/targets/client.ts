@@ -27,6 +27,10 @@ const WARM_UP = 512;
 /** Bytes of output that are asked for. */
 const MOST = 1000;
 
+/** An answer that nobody waits for, and how many come together. */
+const UNMATCHED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0xff, 1, TYPE_RESPONSE, 0);
+const FRAMES_BEFORE = 40;
+
 const answers = [
   ...[0, 5, 900, 1000, 1001, 3000].map((length) =>
     encode(ReadStreamResponse, { data: new Uint8Array(length).fill(97) }),
@@ -67,6 +71,8 @@ export async function clientTarget(): Promise<Target> {
     room: 8 * 1024,
     generate: (buffer, random) => {
       buffer.append(Uint8Array.of(random.u32()));
+      // Now and then so many frames before it that the reader hands them over in halves.
+      for (let n = random.once(6) ? FRAMES_BEFORE : 0; n > 0; n--) buffer.append(UNMATCHED);
       makeBatch(buffer, random, templates);
     },
     async check(input) {
