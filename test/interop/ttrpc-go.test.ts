@@ -1,6 +1,7 @@
 /** Our ttrpc and its reference implementation, each as the other's server. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CODES, KataError } from '../../host/error.ts';
@@ -15,6 +16,9 @@ import { goPeer } from './go-peer.ts';
 import { BytesValue, PEER, PeerService, pattern, peerService } from './peer.ts';
 import { check, checkNames, serve, socketPath } from './program.ts';
 import { unaryChecks } from './unary-checks.ts';
+
+/** Milliseconds that a receiver waits for, so that the sender has to. */
+const LATE_MS = 300;
 
 const ours = suite("ttrpc-go's client, our server");
 const path = socketPath('ours');
@@ -132,6 +136,36 @@ theirs('unknown stream method', async () => {
   const { code, message } = await failureOf(stream.receive());
   assert.equal([code, message], ['unimplemented', 'method Nothing']);
   await caller.echo(pattern(100));
+});
+
+theirs('a stream that is taken late', async () => {
+  const count = 200_000;
+  const stream = caller.client.stream(PEER, 'Count', PeerService.Count, { request: { value: count } });
+  await sleep(LATE_MS);
+  let next = 0;
+  for await (const { value } of stream) if (value !== next++) assert.unreachable(`${value} instead of ${next - 1}`);
+  assert.is(next, count);
+});
+
+theirs("a stream's deadline, kept by the peer too", async () => {
+  const stream = caller.client.stream(PEER, 'Chat', PeerService.Chat, { timeoutMs: 50 });
+  assert.is((await failureOf(stream.receive())).code, 'deadline_exceeded');
+  await caller.echo(pattern(100));
+});
+
+theirs('a peer that dies', async () => {
+  const path = socketPath('dying');
+  const dying = await serve(goPeer, path);
+  const other = new Caller(await TtrpcClient.connect(path));
+  const call = failureOf(other.call('Sleep', { value: LATE_MS * 100 }));
+  const stream = other.client.stream(PEER, 'Chat', PeerService.Chat);
+  await stream.send({ value: pattern(100) });
+  assert.is((await stream.receive())?.value.length, 100);
+  const received = failureOf(stream.receive());
+  dying.kill('SIGKILL');
+  assert.is((await call).code, 'unavailable');
+  assert.is((await received).code, 'unavailable');
+  assert.is((await failureOf(other.echo(pattern(1)))).code, 'unavailable');
 });
 
 theirs('a stream that is given up leaves the connection usable', async () => {

@@ -48,6 +48,9 @@ var checks = map[string]func(context.Context, *ttrpc.Client) error{
 	"stream both ways":                        chat,
 	"stream both ways, large messages":        largeChat,
 	"streams at the same time, beside calls":  manyChats,
+	"a stream that is taken late":             lateReceiver,
+	"a stream that is given up":               abandonedStream,
+	"a stream with a deadline":                streamDeadline,
 	"a stream that fails":                     streamFails,
 	"unknown stream method":                   unknownStream,
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/containerd/ttrpc"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
@@ -141,6 +142,57 @@ func manyChats(ctx context.Context, client *ttrpc.Client) error {
 	wait.Wait()
 	close(failures)
 	return <-failures
+}
+
+// lateReceiver lets the server run into flow control, and receives everything nevertheless.
+func lateReceiver(ctx context.Context, client *ttrpc.Client) error {
+	const count = 200_000
+	stream, err := client.NewStream(ctx, fromServer, service, "Count", &wrapperspb.UInt32Value{Value: count})
+	if err != nil {
+		return err
+	}
+	time.Sleep(300 * time.Millisecond)
+	for i := uint32(0); i < count; i++ {
+		var message wrapperspb.UInt32Value
+		if err := stream.RecvMsg(&message); err != nil {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+		if message.Value != i {
+			return fmt.Errorf("message %d says %d", i, message.Value)
+		}
+	}
+	return wantEnd(stream)
+}
+
+// abandonedStream never sends its last message; the connection's end has to be enough.
+func abandonedStream(ctx context.Context, client *ttrpc.Client) error {
+	for i := 0; i < 100; i++ {
+		stream, err := client.NewStream(ctx, bothWays, service, "Chat", nil)
+		if err != nil {
+			return err
+		}
+		if err := stream.SendMsg(&wrapperspb.BytesValue{Value: pattern(i)}); err != nil {
+			return err
+		}
+		if err := stream.RecvMsg(&wrapperspb.BytesValue{}); err != nil {
+			return err
+		}
+	}
+	return echo(ctx, client, pattern(100))
+}
+
+// streamDeadline is kept by the client alone: ttrpc-go does not send a stream's deadline.
+func streamDeadline(ctx context.Context, client *ttrpc.Client) error {
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	stream, err := client.NewStream(short, bothWays, service, "Chat", nil)
+	if err != nil {
+		return err
+	}
+	if err := stream.RecvMsg(&wrapperspb.BytesValue{}); !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%v after the deadline", err)
+	}
+	return echo(ctx, client, pattern(100))
 }
 
 func streamFails(ctx context.Context, client *ttrpc.Client) error {
