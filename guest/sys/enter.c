@@ -1,7 +1,7 @@
 /*
  * A further process in a running container: what `crun exec` does, without starting crun. The agent's child is born in the
  * container's pid namespace and cgroup, joins the other namespaces, becomes who it shall be, and executes. It reports over a
- * pipe; nothing here waits for it. One fork: copying the agent's page tables is most of what an exec costs the agent.
+ * pipe; nothing here waits for it. One fork: each copies the page tables of a large process, and the pages written after it.
  */
 #include <fcntl.h>
 #include <linux/keyctl.h>

@@ -29,6 +29,7 @@ export function realParts(configuration: Configuration): Parts {
     hostNamespace: hostNamespace(),
     guestEmptyDir: configuration.emptyDirInGuest,
     noDisks: configuration.remote !== undefined,
+    forceGuestPull: configuration.forceGuestPull,
   };
   return {
     hypervisor: (config, log) => (config.remote ? new Remote(config, config.remote, log) : new Qemu(config)),

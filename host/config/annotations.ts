@@ -77,6 +77,9 @@ const RUNTIME_ANNOTATIONS: Readonly<Record<string, Apply>> = {
   'runtime.disable_guest_seccomp': (configuration, text, name) => {
     configuration.disableGuestSeccomp = tightened(name, text, configuration.disableGuestSeccomp, false);
   },
+  'runtime.experimental_force_guest_pull': (configuration, text, name) => {
+    configuration.forceGuestPull = tightened(name, text, configuration.forceGuestPull, true);
+  },
   'runtime.sandbox_cgroup_only': (configuration, text, name) => {
     configuration.sandboxCgroupOnly = tightened(name, text, configuration.sandboxCgroupOnly, true);
   },
@@ -85,7 +88,6 @@ const RUNTIME_ANNOTATIONS: Readonly<Record<string, Apply>> = {
 /** Whoever sets one of these counts on it: to leave it out would be worse than to refuse the pod. */
 const RELIED_ON = [
   'agent.policy',
-  'runtime.experimental_force_guest_pull',
   'runtime.guest_selinux_label',
   'runtime.internetworking_model',
   'runtime.disable_new_netns',

@@ -78,6 +78,8 @@ export const KEYS: Readonly<Record<string, Readonly<Record<string, ValueType>>>>
     disable_guest_empty_dir: 'boolean',
     emptydir_mode: 'string',
     kubelet_root_dir: 'string',
+    experimental_force_guest_pull: 'boolean',
+    experimental: 'strings',
   },
 };
 

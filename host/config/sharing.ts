@@ -40,6 +40,8 @@ export interface Sharing {
   readonly emptyDirInGuest: boolean;
   /** Below it kubelet keeps volumes. */
   readonly kubeletRoot: string;
+  /** Whether the guest pulls every image, whatever the snapshotter says. */
+  readonly forceGuestPull: boolean;
 }
 
 /** @throws KataError `invalid_argument` naming file and key, `failed_precondition` for a bind mount without source */
@@ -55,6 +57,10 @@ export function sharingOf(values: Values): Sharing {
     sandboxBindMounts: bindMounts(values),
     emptyDirInGuest: !values.boolean('runtime', 'disable_guest_empty_dir', true),
     kubeletRoot: values.path('runtime', 'kubelet_root_dir', DEFAULT_KUBELET_ROOT),
+    // The second is how Kata's Rust runtime spells it.
+    forceGuestPull:
+      values.boolean('runtime', 'experimental_force_guest_pull', false) ||
+      values.strings('runtime', 'experimental').includes('force_guest_pull'),
   };
 }
 

@@ -20,7 +20,7 @@ import { parseOptions } from './mounts.ts';
 import type { GuestRootfs, GuestVolume, ImageOrigin, RootfsShare } from './share.ts';
 import { VirtioFsShare } from './virtio-fs-share.ts';
 import type { VirtiofsdConfig } from './virtiofsd.ts';
-import { guestPull } from './virtual-volume.ts';
+import { forcedPull, guestPull } from './virtual-volume.ts';
 import { VolumeSource } from './volume-source.ts';
 
 /** MS_RDONLY of mount(2). */
@@ -37,6 +37,8 @@ export interface RootfsConfig extends VirtiofsdConfig {
   readonly sharedFs?: string | undefined;
   /** `disable_guest_empty_dir = false`: emptyDirs of the default medium are directories in the guest, which is its memory. */
   readonly guestEmptyDir?: boolean | undefined;
+  /** Whether the guest pulls every image by itself. */
+  readonly forceGuestPull?: boolean | undefined;
   /** Whether nothing can be plugged into the guest: what would be a disk is copied, or refused. */
   readonly noDisks?: boolean | undefined;
 }
@@ -48,6 +50,7 @@ export class Rootfs implements RootfsShare {
   readonly #volumes: BlockVolumes;
   readonly #useBlock: boolean;
   readonly #noDisks: boolean;
+  readonly #forceGuestPull: boolean;
   readonly #guestEmptyDir: boolean;
   readonly #sandboxMounts: boolean;
   readonly #hostNamespace: string | undefined;
@@ -70,6 +73,7 @@ export class Rootfs implements RootfsShare {
     this.#guestEmptyDir = config.guestEmptyDir ?? false;
     this.#hostNamespace = config.hostNamespace;
     this.#noDisks = config.noDisks ?? false;
+    this.#forceGuestPull = config.forceGuestPull ?? false;
     this.#sandboxMounts = (config.sandboxMounts?.length ?? 0) > 0;
     if (sharedFs(config.sharedFs) === 'none') {
       if (!copying) throw new KataError('internal', 'shared_fs = "none" needs an agent to copy files with');
@@ -117,7 +121,7 @@ export class Rootfs implements RootfsShare {
   }
 
   async addRootfs(id: string, mounts: readonly Mount[], rootPath: string, origin?: ImageOrigin): Promise<GuestRootfs> {
-    const pulled = guestPull(id, mounts, origin);
+    const pulled = this.#forceGuestPull ? forcedPull(id, origin) : guestPull(id, mounts, origin);
     if (pulled) return pulled;
     const [first] = mounts;
     if (first && this.#isBlock(mounts)) return this.#block.add(id, first);

@@ -30,11 +30,26 @@ export function guestPull(id: string, mounts: readonly Mount[], origin?: ImageOr
   const described = mounts.flatMap(({ options }) => options.filter((option) => option.startsWith(OPTION)));
   const [option] = described;
   if (option === undefined) return undefined;
-  const what = `container ${id}: the root file system's virtual volume`;
+  const what = whatOf(id);
   if (described.length > 1) {
     throw new KataError('unimplemented', `${what}: ${described.length} of them; one that the guest pulls is supported`);
   }
-  const metadata = metadataOf(option.slice(OPTION.length), what);
+  return pulled(id, metadataOf(option.slice(OPTION.length), what), origin);
+}
+
+/**
+ * Likewise, whatever the mounts say.
+ * @throws KataError `invalid_argument` where the image's name is missing
+ */
+export function forcedPull(id: string, origin?: ImageOrigin): GuestRootfs {
+  return pulled(id, {}, origin);
+}
+
+function whatOf(id: string): string {
+  return `container ${id}: the root file system's virtual volume`;
+}
+
+function pulled(id: string, metadata: Readonly<Record<string, string>>, origin?: ImageOrigin): GuestRootfs {
   const annotations = origin?.annotations ?? {};
   const path = join(GUEST_CONTAINERS, id, 'rootfs');
   return {
@@ -43,7 +58,7 @@ export function guestPull(id: string, mounts: readonly Mount[], origin?: ImageOr
       {
         driver: GUEST_PULL,
         driver_options: [`${GUEST_PULL}=${JSON.stringify({ metadata: { ...metadata, ...annotations } })}`],
-        source: imageOf(origin, what),
+        source: imageOf(origin, whatOf(id)),
         fstype: 'overlay',
         mount_point: path,
       },

@@ -170,6 +170,20 @@ test('a pod says what it is to be made of, where that is enabled', async () => {
   }
 });
 
+test('that the guest is to pull its images is said for the node, or by a pod', async () => {
+  const plain = await load('[hypervisor.remote]\n');
+  assert.is(plain.forceGuestPull, false);
+  assert.is(
+    (await load('[runtime]\nhypervisor_name = "remote"\nexperimental_force_guest_pull = true\n')).forceGuestPull,
+    true,
+  );
+  const forced = await load('[hypervisor.remote]\n[runtime]\nexperimental = ["force_guest_pull"]\n');
+  assert.is(forced.forceGuestPull, true);
+  const name = `${CONFIG_PREFIX}runtime.experimental_force_guest_pull`;
+  assert.is(annotate(plain, { [name]: 'true' }).configuration.forceGuestPull, true);
+  assert.is((await refusal(() => annotate(forced, { [name]: 'false' }))).code, 'permission_denied');
+});
+
 test('what is not enabled, or is for QEMU, is refused by name', async () => {
   const none = await load('[hypervisor.remote]\n');
   const refused = await refusal(() => apply(none, { image: 'podvm-2' }));

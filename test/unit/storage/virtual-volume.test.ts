@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KataError } from '../../../host/error.ts';
 import type { Mount } from '../../../host/proto/messages/containerd_types.ts';
-import { guestPull, MAX_DESCRIPTION_LENGTH } from '../../../host/storage/virtual-volume.ts';
+import { forcedPull, guestPull, MAX_DESCRIPTION_LENGTH } from '../../../host/storage/virtual-volume.ts';
 
 const IMAGE = 'io.kubernetes.cri.image-name';
 const test = suite('virtual volumes');
@@ -56,6 +56,13 @@ test("the pause container's image is the guest's own; CRI-O names images otherwi
   assert.is(source({ containerType: 'pod_sandbox', annotations: {} }), 'pause');
   assert.is(source(container({ 'io.kubernetes.cri-o.ImageName': 'quay.io/y' })), 'quay.io/y');
   assert.is(source({ containerType: 'single_container', annotations: { [IMAGE]: 'z' } }), 'z');
+});
+
+test('forced, the guest pulls what the annotations name', () => {
+  const [storage] = forcedPull('c', container({ [IMAGE]: 'docker.io/library/x:1' })).storages;
+  assert.equal([storage?.driver, storage?.source], ['image_guest_pull', 'docker.io/library/x:1']);
+  assert.equal(storage?.driver_options, [`image_guest_pull={"metadata":{"${IMAGE}":"docker.io/library/x:1"}}`]);
+  assert.throws(() => forcedPull('c'), /has to be told the image's name/);
 });
 
 test('what cannot be understood is refused', () => {
