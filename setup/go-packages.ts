@@ -19,7 +19,9 @@ const LIBRARIES = [
   'golang-google-grpc-dev',
   'golang-google-protobuf-dev',
 ] as const;
-const VERSIONS = 'versions.json';
+const PACKAGES = [...TOOLCHAIN, ...LIBRARIES];
+/** Says what is in the directory. */
+const UNPACKED = 'unpacked.json';
 /** Milliseconds for one program; the first one compiles the standard library. */
 const BUILD_TIMEOUT_MS = 10 * 60_000;
 
@@ -30,6 +32,12 @@ export interface GoPackages {
   readonly path: string;
   /** Of the Debian packages, e.g. `1.27.3-1`. */
   readonly versions: { readonly go: string; readonly ttrpc: string };
+}
+
+/** What UNPACKED holds. */
+interface Unpacked {
+  readonly versions: GoPackages['versions'];
+  readonly packages: readonly string[];
 }
 
 /**
@@ -46,13 +54,16 @@ export async function goPackages(directory: string, cache: string, progress: Pro
   return {
     go: join(libraries, root, 'bin/go'),
     path: join(directory, 'usr/share/gocode'),
-    versions: JSON.parse(readFileSync(join(directory, VERSIONS), 'utf8')) as GoPackages['versions'],
+    versions: (JSON.parse(readFileSync(join(directory, UNPACKED), 'utf8')) as Unpacked).versions,
   };
 }
 
 /** Whether `goPackages` has nothing to do. */
 export function isGoUnpacked(directory: string): boolean {
-  return existsSync(join(directory, VERSIONS));
+  const path = join(directory, UNPACKED);
+  if (!existsSync(path)) return false;
+  const { packages } = JSON.parse(readFileSync(path, 'utf8')) as Partial<Unpacked>;
+  return packages?.join() === PACKAGES.join();
 }
 
 /**
@@ -80,14 +91,14 @@ export async function buildGo({ go, path }: GoPackages, source: string, output: 
 }
 
 async function unpackAll(directory: string, cache: string, progress: Progress): Promise<void> {
-  const specs = [...TOOLCHAIN, ...LIBRARIES].map((name) => ({ suite: GO_SUITE, name }));
+  const specs = PACKAGES.map((name) => ({ suite: GO_SUITE, name }));
   const fetched = await fetchPackages(specs, cache, progress);
   // Renamed when complete: an interrupted run leaves nothing that looks unpacked.
   const partial = `${directory}.${process.pid}`;
   for (const { file } of fetched) await unpack(file, partial);
   const versionOf = (name: string) => fetched[specs.findIndex((spec) => spec.name === name)]?.version;
-  const versions = { go: versionOf(TOOLCHAIN[0]), ttrpc: versionOf(TTRPC) };
-  writeFileSync(join(partial, VERSIONS), `${JSON.stringify(versions, null, 2)}\n`);
+  const unpacked = { versions: { go: versionOf(TOOLCHAIN[0]), ttrpc: versionOf(TTRPC) }, packages: PACKAGES };
+  writeFileSync(join(partial, UNPACKED), `${JSON.stringify(unpacked, null, 2)}\n`);
   rmSync(directory, { recursive: true, force: true });
   renameSync(partial, directory);
 }
