@@ -31,7 +31,9 @@ export class OpenStream<Req, Res> implements ClientStream<Req, Res>, Pending {
     this.#method = method;
     this.#sender = sender;
     this.#onGivenUp = onGivenUp;
-    this.#inbox = new Inbox(gate, (data) => this.#decode(data));
+    // Until then the caller may give up what has come already.
+    const onEmpty = (): void => this.#watch?.end();
+    this.#inbox = new Inbox(gate, (data) => this.#decode(data), onEmpty);
   }
 
   /** Follows a deadline and a signal. */
@@ -100,10 +102,9 @@ export class OpenStream<Req, Res> implements ClientStream<Req, Res>, Pending {
     }
   }
 
-  /** Nothing is sent any more, and no clock runs. */
+  /** Nothing is sent any more. */
   #over(error: KataError | undefined): void {
     this.#isOver = true;
-    this.#watch?.end();
     this.#sender.end(error ?? new KataError('failed_precondition', `${this.name}: the server has ended the stream`));
   }
 }

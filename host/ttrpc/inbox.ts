@@ -13,6 +13,7 @@ const CUT_MESSAGES = 64;
 export class Inbox<T> {
   readonly #gate: ReadGate;
   readonly #read: (data: Uint8Array) => T;
+  readonly #onEmpty: () => void;
   #waiting: Uint8Array[] = [];
   /** Messages at the front of #waiting that have been taken. */
   #taken = 0;
@@ -20,10 +21,14 @@ export class Inbox<T> {
   #ended = false;
   #error: KataError | undefined;
 
-  /** @param read decodes a message; what it throws is what `take` fails with */
-  constructor(gate: ReadGate, read: (data: Uint8Array) => T) {
+  /**
+   * @param read decodes a message; what it throws is what `take` fails with
+   * @param onEmpty called once it has ended and nothing waits any more
+   */
+  constructor(gate: ReadGate, read: (data: Uint8Array) => T, onEmpty: () => void = () => {}) {
     this.#gate = gate;
     this.#read = read;
+    this.#onEmpty = onEmpty;
   }
 
   get ended(): boolean {
@@ -48,6 +53,7 @@ export class Inbox<T> {
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
+    if (this.#waiting.length === 0) this.#onEmpty();
     const taker = this.#taker;
     this.#taker = undefined;
     if (!taker) return;
@@ -62,8 +68,12 @@ export class Inbox<T> {
       this.#gate.free((this.#waiting[this.#taken] as Uint8Array).length);
     this.#waiting = [];
     this.#taken = 0;
-    if (this.#ended) this.#error ??= error;
-    else this.end(error);
+    if (!this.#ended) {
+      this.end(error);
+      return;
+    }
+    this.#error = error;
+    this.#onEmpty();
   }
 
   /** @returns the next message; undefined at the end */
@@ -83,6 +93,7 @@ export class Inbox<T> {
       this.#waiting = this.#waiting.slice(this.#taken);
       this.#taken = 0;
     }
+    if (this.#ended && this.#waiting.length === 0) this.#onEmpty();
     return new Promise((resolve, reject) => {
       this.#hand({ resolve: resolve as Taker<T>['resolve'], reject }, data);
       // Reading goes on only then: what it brings comes behind this.

@@ -70,6 +70,30 @@ test('what cannot be read', async ({ inbox }) => {
   assert.is(await inbox.take(), 2);
 });
 
+test('the end of all is told once', async ({ gate }) => {
+  const told: string[] = [];
+  const box = (name: string): Inbox<number> =>
+    new Inbox(
+      gate,
+      (data) => data[0] as number,
+      () => told.push(name),
+    );
+  const [none, taken, dropped, both] = [box('none'), box('taken'), box('dropped'), box('both')];
+  none.end();
+  none.end();
+  for (const full of [taken, dropped, both]) full.put(Uint8Array.of(1));
+  taken.end();
+  dropped.drop(new KataError('aborted', 'x'));
+  both.end();
+  assert.equal(told, ['none', 'dropped']);
+  await taken.take();
+  await taken.take();
+  both.drop(new KataError('aborted', 'x'));
+  both.drop(new KataError('aborted', 'y'));
+  assert.equal(told, ['none', 'dropped', 'taken', 'both']);
+  assert.is((await failure(both.take())).message, 'x');
+});
+
 test('dropping frees the store', async ({ inbox, gate }) => {
   for (let i = 0; i < 5; i++) inbox.put(new Uint8Array(100));
   await inbox.take();
