@@ -60,8 +60,10 @@ const JSON_NAMES = {
 
 /** As assembly/oci/translate.ts reads them. */
 const KINDS = { string: 1, bool: 2, int64: 3, uint64: 4, uint32: 5, message: 6, map: 7 };
+const KIND_MASK = 15;
 const REPEATED = 16;
 const PRESENCE = 32;
+const WIRE_BYTES = 2;
 /** A field's number is a byte of its row. */
 const MAX_FIELD_NUMBER = 255;
 /** Slots that assembly/oci/translate.ts keeps a message. */
@@ -72,6 +74,8 @@ const NAME_BYTES = 24;
 const PREFIX = 4;
 const SLOTS = 32;
 const HASH_SHIFT = 27;
+/** Longest key that is compared, with the quote and colon behind it, as 16 bytes at once. */
+const MAX_SLOT_KEY = 14;
 /** Stands for a slot without a row. */
 const NO_ROW = 255;
 
@@ -134,7 +138,9 @@ function wasmTables(messages) {
     slots.push(`  ${slot.map((row) => (row === undefined ? NO_ROW : first + row)).join(', ')}, // ${name}`);
     for (const { key, number, kind, message } of fields) {
       const sub = message ? messages.findIndex((other) => other.name === message) : 0;
-      rows.push(`  ${nameBytes(key)}, ${key.length}, ${number}, ${kind}, ${sub}, 0, 0, 0, 0, // ${name}.${key}`);
+      rows.push(
+        `  ${nameBytes(key)}, ${key.length}, ${number}, ${kind}, ${sub}, ${tagByte(number, kind)}, 0, 0, 0, // ${name}.${key}`,
+      );
     }
   }
   if (rows.length > NO_ROW) throw new Error('more fields than a byte can count');
@@ -152,21 +158,22 @@ function wasmTables(messages) {
     `/** ${SLOTS} bytes a message: by the hash of a key's first ${PREFIX} bytes, the only row in FIELDS that may have it; ${NO_ROW}: none. */`,
     `export const SLOTS: usize = memory.data<u8>([\n${slots.join('\n')}\n]);`,
     '',
-    `/** ${NAME_BYTES + 8} bytes a field: name in ${NAME_BYTES} bytes with its closing quote, length of the name, number, kind, message, four free. */`,
+    `/** ${NAME_BYTES + 8} bytes a field: name in ${NAME_BYTES} bytes with quote and colon behind it, length of the name, number, kind, message, tag of a string (0: it takes two bytes), three free. */`,
     `export const FIELDS: usize = memory.data<u8>([\n${rows.join('\n')}\n]);`,
     '',
   ].join('\n');
 }
 
 /**
- * Slots for keys by their first PREFIX bytes (the closing quote is one of them), none shared. Keys that begin alike, or do not fit
- * one comparison of 16 bytes with their quote, have no slot: they are found by comparing all.
+ * Slots for keys by their first PREFIX bytes (the closing quote is one of them), none shared. Keys that begin alike, or are longer than
+ * MAX_SLOT_KEY, have no slot: they are found by comparing all.
  */
 function perfectHash(keys) {
   const prefixes = keys.map((key) => Buffer.from(`${key}"`).subarray(0, PREFIX).toString());
   const hashed = prefixes.map((prefix, row) => ({ prefix, row }));
   const kept = hashed.filter(
-    ({ prefix, row }) => prefix.length === PREFIX && keys[row].length < 16 && prefixes.indexOf(prefix) === row,
+    ({ prefix, row }) =>
+      prefix.length === PREFIX && keys[row].length <= MAX_SLOT_KEY && prefixes.indexOf(prefix) === row,
   );
   for (let multiplier = 0x9e3779b1; multiplier > 0; multiplier -= 2) {
     const slot = new Array(SLOTS).fill(undefined);
@@ -181,10 +188,15 @@ function perfectHash(keys) {
   throw new Error(`no perfect hash for ${keys}`);
 }
 
+/** The tag of a string or list of strings; 0 where it takes more than a byte. */
+function tagByte(number, kind) {
+  return (kind & KIND_MASK) === KINDS.string && number < 16 ? number * 8 + WIRE_BYTES : 0;
+}
+
 function nameBytes(key) {
   const bytes = Buffer.alloc(NAME_BYTES);
-  if (Buffer.byteLength(key) >= NAME_BYTES) throw new Error(`${key}: at most ${NAME_BYTES - 1} bytes`);
-  bytes.write(`${key}"`);
+  if (Buffer.byteLength(key) > NAME_BYTES) throw new Error(`${key}: at most ${NAME_BYTES} bytes`);
+  bytes.write(`${key}":`);
   return [...bytes].join(', ');
 }
 

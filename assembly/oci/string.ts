@@ -134,11 +134,9 @@ function skipPlain(from: usize): usize {
 
 /** A bit for each of 16 bytes that ends plain text. */
 function notPlain(bytes: v128): i32 {
-  const quotes = i8x16.eq(bytes, i8x16.splat(0x22));
-  const backslashes = i8x16.eq(bytes, i8x16.splat(0x5c));
-  // Signed: bytes from 0x80 are negative.
-  const others = i8x16.lt_s(bytes, i8x16.splat(0x20));
-  return i8x16.bitmask(v128.or(v128.or(quotes, backslashes), others));
+  // Exchanging 0x20 and 0x22 leaves one comparison for quotes, what is below 0x20, and, signed, what is beyond ASCII.
+  const others = i8x16.lt_s(v128.xor(bytes, i8x16.splat(2)), i8x16.splat(0x21));
+  return i8x16.bitmask(v128.or(others, i8x16.eq(bytes, i8x16.splat(0x5c))));
 }
 
 /** Bytes of the escape whose backslash is at `p`: 2, 6, or 12 for a surrogate pair; 0 if it is none. */

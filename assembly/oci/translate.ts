@@ -15,6 +15,7 @@ import {
   CLOSE_BRACE,
   CLOSE_BRACKET,
   COLON,
+  COMMA,
   END,
   fail,
   failure,
@@ -29,6 +30,7 @@ import {
   QUOTE,
   refuse,
   take,
+  takeAtOnce,
   takeFalse,
   takeIf,
   takeNext,
@@ -50,61 +52,48 @@ import {
   OUT_OF_RANGE,
   TOO_LARGE,
 } from './errors';
+import {
+  FAILED,
+  firstField,
+  indexOf,
+  KIND_BOOL,
+  KIND_INT64,
+  KIND_MAP,
+  KIND_MASK,
+  KIND_MESSAGE,
+  KIND_STRING,
+  KIND_UINT32,
+  KIND_UINT64,
+  kindOf,
+  messageOf,
+  messageRow,
+  numberOf,
+  PRESENCE,
+  plainTagOf,
+  REPEATED,
+  takeField,
+} from './fields';
 import { MAX_INPUT, PADDING } from './limits';
 import { isNegative, isWhole, magnitude, overflows, scanNumber } from './number';
 import { skipValue } from './skip';
-import { hasNul, lengthOfString, scanString, takeKey, textAddress } from './string';
-import { FIELDS, MAX_NESTING, MESSAGE_COUNT, MESSAGES, SLOTS } from './tables';
+import { hasNul, scanString } from './string';
+import { MAX_NESTING, MESSAGE_COUNT } from './tables';
 import { closeLength, openOutput, remove, writeByte, writePlain, writeString, writeVarint, written } from './wire';
-
-// Kinds of fields, as proto/generate-oci-tables.mjs writes them.
-const KIND_STRING: u32 = 1;
-const KIND_BOOL: u32 = 2;
-const KIND_INT64: u32 = 3;
-const KIND_UINT64: u32 = 4;
-const KIND_UINT32: u32 = 5;
-const KIND_MESSAGE: u32 = 6;
-const KIND_MAP: u32 = 7;
-const KIND_MASK: u32 = 15;
-const REPEATED: u32 = 16;
-const PRESENCE: u32 = 32;
 
 const WIRE_BYTES: u32 = 2;
 /** Tags of a map entry's two fields. */
 const TAG_KEY: u32 = 0x0a;
 const TAG_VALUE: u32 = 0x12;
 
-// A row of MESSAGES: bytes, and offsets in it.
-const MESSAGE_BYTES: usize = 8;
-const MESSAGE_FIELDS: usize = 1;
-const MESSAGE_MULTIPLIER: usize = 4;
-/** Slots of a message in SLOTS, a byte each; a slot's number is the upper bits of the hash. */
-const MESSAGE_SLOTS: usize = 32;
-const HASH_SHIFT: u32 = 27;
-const NO_ROW: usize = 255;
-
-// A row of FIELDS: bytes, and offsets in it.
-const FIELD_BYTES: usize = 32;
-const FIELD_NAME_LENGTH: usize = 24;
-const FIELD_NUMBER: usize = 25;
-const FIELD_KIND: usize = 26;
-const FIELD_MESSAGE: usize = 27;
-
 /** `""` as two bytes. */
 const EMPTY_TEXT: u32 = 0x2222;
 
-/** No key of the tables is longer (bytes); a longer one is unknown. */
-const MAX_KEY: usize = 32;
 /** A message has 16 fields at most; for each, by its row: where its value starts and ends in the output, two words. */
 const FRAME_FIELDS: usize = 16;
 const FRAME_BYTES: usize = FRAME_FIELDS * 8;
 const MAX_LEVELS: i32 = 8;
 
-/** What `takeField` says where no key and colon are next; no row has this address. */
-const FAILED: usize = 1;
-
 const frames: usize = memory.data(128 * 8); // FRAME_BYTES for each of MAX_LEVELS;
-const key: usize = memory.data(32);
 
 /**
  * Translates a document.
@@ -151,8 +140,8 @@ export function ociErrorOffset(): u32 {
 /** The object that is next. */
 function writeMessage(type: i32, level: i32): bool {
   const frame = frames + <usize>level * FRAME_BYTES;
-  const message = MESSAGES + <usize>type * MESSAGE_BYTES;
-  const first = FIELDS + <usize>load<u8>(message) * FIELD_BYTES;
+  const message = messageRow(type);
+  const first = firstField(message);
   /** A bit for each field whose value stands in the output. */
   let seen: u32 = 0;
   take(OPEN_BRACE, EXPECTED_OBJECT);
@@ -163,58 +152,19 @@ function writeMessage(type: i32, level: i32): bool {
     if (field === 0) {
       if (!skipValue(level + 1)) return false;
     } else {
-      const index = (field - first) / FIELD_BYTES;
-      const slot = frame + index * 8;
-      if ((seen >> <u32>index) & 1) forget(slot, frame);
-      seen |= (<u32>1) << (<u32>index);
+      const index = indexOf(field, first);
+      const slot = frame + <usize>index * 8;
+      if ((seen >> index) & 1) forget(slot, frame);
+      seen |= (<u32>1) << index;
       const from = written();
-      if (!(peek() === LETTER_N && takeNull()) && !writeValue(field, level)) return false;
+      if (!writePlainValue(field) && !(peek() === LETTER_N && takeNull()) && !writeValue(field, level)) return false;
       store<u32>(slot, <u32>from);
       store<u32>(slot, <u32>written(), 4);
     }
+    if (takeAtOnce(COMMA)) continue;
     const next = takeNext(CLOSE_BRACE);
     if (next <= 0) return next === 0;
   }
-}
-
-/** Takes a key and its colon; the key's row of FIELDS, 0 where the message has none, or FAILED. */
-function takeField(type: i32, message: usize): usize {
-  peek();
-  let field = takePlainKey(type, message);
-  if (field === 0) {
-    if (!takeKey()) return FAILED;
-    field = fieldOf(message);
-  }
-  return take(COLON, EXPECTED_COLON) ? field : FAILED;
-}
-
-/** Takes the key that is next if it is the one of its slot, and written without escapes; its row of FIELDS, else 0. */
-function takePlainKey(type: i32, message: usize): usize {
-  if (load<u8>(at) !== QUOTE) return 0;
-  const hash = (load<u32>(at + 1) * load<u32>(message, MESSAGE_MULTIPLIER)) >> HASH_SHIFT;
-  const row = <usize>load<u8>(SLOTS + <usize>type * MESSAGE_SLOTS + <usize>hash);
-  if (row === NO_ROW) return 0;
-  const field = FIELDS + row * FIELD_BYTES;
-  const length = load<u8>(field, FIELD_NAME_LENGTH);
-  // The name and its closing quote.
-  const wanted = ((<i32>2) << length) - 1;
-  const same = i8x16.bitmask(i8x16.eq(v128.load(at + 1), v128.load(field)));
-  if ((same & wanted) !== wanted) return 0;
-  moveTo(at + length + 2);
-  return field;
-}
-
-/** The row of the last string scanned among a message's fields, or 0. */
-function fieldOf(message: usize): usize {
-  const length = lengthOfString();
-  if (length === 0 || length > MAX_KEY) return 0;
-  const text = textAddress(key);
-  let field = FIELDS + <usize>load<u8>(message) * FIELD_BYTES;
-  const last = field + <usize>load<u8>(message, MESSAGE_FIELDS) * FIELD_BYTES;
-  for (; field < last; field += FIELD_BYTES) {
-    if (<usize>load<u8>(field, FIELD_NAME_LENGTH) === length && memory.compare(field, text, length) === 0) return field;
-  }
-  return 0;
 }
 
 /**
@@ -233,19 +183,20 @@ function forget(slot: usize, frame: usize): void {
   }
 }
 
+/** A field's value if that is a plain string without white space before it, which most are; else false, and nothing is taken. */
+function writePlainValue(field: usize): bool {
+  const tag = plainTagOf(field);
+  return kindOf(field) === KIND_STRING && tag !== 0 && load<u16>(at) !== EMPTY_TEXT && writePlain(tag, false);
+}
+
 function writeValue(field: usize, level: i32): bool {
-  const kind = <u32>load<u8>(field, FIELD_KIND);
+  const kind = kindOf(field);
   if (kind === KIND_MAP) return writeMap(tagOf(field, KIND_MAP));
   if ((kind & REPEATED) !== 0) return writeList(field, level);
   if (kind === KIND_STRING) return writeSingularText(tagOf(field, kind));
   if (kind === KIND_MESSAGE) return writeNested(field, level);
   if (kind === KIND_BOOL) return writeBool(tagOf(field, kind));
   return writeNumber(field, kind);
-}
-
-function tagOf(field: usize, kind: u32): u32 {
-  const wire = kind === KIND_STRING || kind === KIND_MESSAGE || kind === KIND_MAP ? WIRE_BYTES : 0;
-  return ((<u32>load<u8>(field, FIELD_NUMBER)) << 3) | wire;
 }
 
 /** Takes a string that is carried over. */
@@ -267,6 +218,11 @@ function writeSingularText(tag: u32): bool {
 function writeText(tag: u32): bool {
   if (tag < 0x80 && writePlain(tag, false)) return true;
   return takeText() && writeVarint(tag) && writeString();
+}
+
+function tagOf(field: usize, kind: u32): u32 {
+  const wire = kind === KIND_STRING || kind === KIND_MESSAGE || kind === KIND_MAP ? WIRE_BYTES : 0;
+  return (numberOf(field) << 3) | wire;
 }
 
 function writeBool(tag: u32): bool {
@@ -300,17 +256,17 @@ function writeNested(field: usize, level: i32): bool {
   if (peek() !== OPEN_BRACE) return fail(EXPECTED_OBJECT, at);
   if (!writeVarint(tagOf(field, KIND_MESSAGE))) return false;
   const mark = written();
-  return writeByte(0) && writeMessage(load<u8>(field, FIELD_MESSAGE), level + 1) && closeLength(mark);
+  return writeByte(0) && writeMessage(messageOf(field), level + 1) && closeLength(mark);
 }
 
 function writeList(field: usize, level: i32): bool {
   if (!take(OPEN_BRACKET, EXPECTED_ARRAY)) return false;
   if (takeIf(CLOSE_BRACKET)) return true;
-  const kind = <u32>load<u8>(field, FIELD_KIND) & KIND_MASK;
+  const kind = kindOf(field) & KIND_MASK;
   const packed = kind === KIND_UINT32;
   let mark: usize = 0;
   if (packed) {
-    if (!writeVarint(((<u32>load<u8>(field, FIELD_NUMBER)) << 3) | WIRE_BYTES)) return false;
+    if (!writeVarint((numberOf(field) << 3) | WIRE_BYTES)) return false;
     mark = written();
     if (!writeByte(0)) return false;
   }
@@ -318,6 +274,7 @@ function writeList(field: usize, level: i32): bool {
   while (true) {
     const isPlain = kind === KIND_STRING && tag < 0x80 && writePlain(tag, true);
     if (!isPlain && !writeElement(field, kind, level)) return false;
+    if (takeAtOnce(COMMA)) continue;
     const next = takeNext(CLOSE_BRACKET);
     if (next < 0) return false;
     if (next === 0) return packed ? closeLength(mark) : true;
@@ -341,6 +298,7 @@ function writeMap(tag: u32): bool {
     if (!writeVarint(tag)) return false;
     const mark = written();
     if (!(writeByte(0) && writeEntry() && closeLength(mark))) return false;
+    if (takeAtOnce(COMMA)) continue;
     const next = takeNext(CLOSE_BRACE);
     if (next <= 0) return next === 0;
   }
@@ -353,7 +311,7 @@ function writeEntry(): bool {
     if (!(scanString() && writeVarint(TAG_KEY) && writeString())) return false;
     if (!take(COLON, EXPECTED_COLON)) return false;
     if (hasNul()) return fail(NUL_CHARACTER, from);
-  } else if (!take(COLON, EXPECTED_COLON)) return false;
+  } else if (!(takeAtOnce(COLON) || take(COLON, EXPECTED_COLON))) return false;
   if (peek() === LETTER_N && takeNull()) return writeByte(TAG_VALUE) && writeByte(0);
   return writeText(TAG_VALUE);
 }

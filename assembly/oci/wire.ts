@@ -55,29 +55,35 @@ export function writeString(): bool {
  * @returns false, with nothing taken, where the string is not plain, as long as MAX_PLAIN, or the output is nearly full
  */
 export function writePlain(tag: u32, isList: bool): bool {
-  const from = to;
   let p = at;
   if (load<u8>(p) !== QUOTE) return false;
-  while (limit - to >= PLAIN_ROOM) {
-    const length = copyPlain(p + 1, to + 2);
+  let q = to;
+  while (limit - q >= PLAIN_ROOM) {
+    const length = copyPlain(p + 1, q + 2);
     if (length >= MAX_PLAIN || load<u8>(p + 1 + length) !== QUOTE) break;
-    store<u16>(to, tag | ((<u32>length) << 8));
-    to += 2 + length;
+    store<u16>(q, tag | ((<u32>length) << 8));
+    q += 2 + length;
     p += 2 + length;
     moveTo(p);
     if (!isList || load<u16>(p) !== NEXT_TEXT) break;
     p++;
   }
-  return to !== from;
+  if (q === to) return false;
+  to = q;
+  return true;
 }
 
 /** Puts the length of all that was written since `mark` there; the byte at `mark` was kept free for it. */
 export function closeLength(mark: usize): bool {
   const body = first + mark + 1;
   const length = to - body;
+  if (length < 0x80) {
+    store<u8>(body - 1, <u8>length);
+    return true;
+  }
   const more = varintLength(length) - 1;
   if (limit - to < more) return full();
-  if (more > 0) moveUp(body, length, more);
+  moveUp(body, length, more);
   to = body - 1;
   putVarint(length);
   to += length;
