@@ -16,8 +16,8 @@ export const MAX_PAUSE_MS = 8;
  * processor the reader runs as soon as there is anything to be read. The pipe is to be about half full by then.
  */
 export const MUCH_MS = 20;
-export const MUCH_ENOUGH_BYTES = 256 * 1024;
-export const MUCH_PLENTY_BYTES = 640 * 1024;
+export const MUCH_ENOUGH_BYTES = 512 * 1024;
+export const MUCH_PLENTY_BYTES = 960 * 1024;
 export const MUCH_MAX_PAUSE_MS = 4;
 /** Where so many bytes a millisecond are read without a pause none is needed. */
 export const FAST_BYTES_PER_MS = 400 * 1024;

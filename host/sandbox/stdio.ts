@@ -7,7 +7,9 @@ import { openSource, readNow, type Sink, type Source } from './fifo.ts';
 
 /** Output asked for at once, bytes: from the least, doubled while answers come back full, to the most. */
 export const MIN_READ_BYTES = 32 * 1024;
-export const MAX_READ_BYTES = 512 * 1024;
+export const MAX_READ_BYTES = 1024 * 1024;
+/** The most while the reader is slower than the guest, bytes: all of it may have to wait here. */
+export const MAX_BACKLOG_READ_BYTES = 512 * 1024;
 /** Input sent at once, bytes. */
 export const STDIN_CHUNK_BYTES = 32 * 1024;
 /** How long after the last writer's end it is looked whether that was containerd's own, ms: its connections end a moment later. */
@@ -74,6 +76,7 @@ export class OutputRelay {
       this.length = Math.min(length * 2, MAX_READ_BYTES);
       keepHeapSmall();
     } else if (size < length / 4) this.length = Math.max(MIN_READ_BYTES, this.length / 2);
+    if (this.backlog) this.length = Math.min(this.length, MAX_BACKLOG_READ_BYTES);
   }
 }
 

@@ -7,8 +7,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { AgentClient } from '../../../host/agent/client.ts';
 import { BACKLOG_BYTES, SMALL_BYTES } from '../../../host/sandbox/backlog.ts';
-import { FifoSink, openSink, openSource } from '../../../host/sandbox/fifo.ts';
+import { DISCARD, FifoSink, openSink, openSource } from '../../../host/sandbox/fifo.ts';
 import {
+  MAX_BACKLOG_READ_BYTES,
   MAX_READ_BYTES,
   MIN_READ_BYTES,
   OutputRelay,
@@ -118,10 +119,20 @@ test('a full pipe stops the reading from the guest, and a reader sets it going a
   }
   assert.is(received, size);
   assert.is(relay.moved, size);
-  assert.is(Math.max(...agent.lengths), MAX_READ_BYTES);
+  assert.is(Math.max(...agent.lengths), MAX_BACKLOG_READ_BYTES);
   assert.is(Math.min(...agent.lengths), MIN_READ_BYTES);
   sink.close();
   closeSync(reader);
+});
+
+test('reads grow to the most where nothing waits, and shrink when less comes', async () => {
+  const agent = new FakeAgent();
+  agent.left = 8 * 1024 * 1024 + 100;
+  const relay = new OutputRelay(agent.client(), REF, 'ReadStdout', DISCARD, 2);
+  await relay.done;
+  assert.is(relay.moved, 8 * 1024 * 1024 + 100);
+  assert.is(agent.lengths[0], MIN_READ_BYTES);
+  assert.is(Math.max(...agent.lengths), MAX_READ_BYTES);
 });
 
 test('after release a reader that is gone ends the stream', async ({ path }) => {
