@@ -112,6 +112,7 @@ class Channel {
         this.written.push(all.subarray(0, count));
         return count;
       },
+      same: (a, b) => Buffer.compare(a, b) === 0,
       log: () => {
         this.logged++;
       },
