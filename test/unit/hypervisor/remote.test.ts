@@ -103,21 +103,24 @@ test('creates, plugs, starts and stops, in this order; all the service is told i
   assert.equal(traced, { socket: context.socket, id: 'sandbox-1' });
   assert.equal([machine.agentSocket, machine.pid], ['/run/agent.sock', process.pid]);
   const hypervisor = 'io.katacontainers.config.hypervisor.';
-  assert.equal({ ...context.created, annotations: { ...context.created?.annotations } }, {
-    id: 'sandbox-1',
-    networkNamespacePath: '/run/netns/pod',
-    annotations: {
-      'io.kubernetes.cri.sandbox-name': 'web-0',
-      'io.kubernetes.cri.sandbox-namespace': 'shop',
-      [`${hypervisor}machine_type`]: 'large',
-      [`${hypervisor}image`]: 'podvm',
-      [`${hypervisor}default_vcpus`]: '3',
-      [`${hypervisor}default_memory`]: '4096',
-      [`${hypervisor}cc_init_data`]: 'H4sI',
-      [`${hypervisor}default_gpus`]: '1',
-      [`${hypervisor}default_gpu_model`]: 'a100',
+  assert.equal(
+    { ...context.created, annotations: { ...context.created?.annotations } },
+    {
+      id: 'sandbox-1',
+      networkNamespacePath: '/run/netns/pod',
+      annotations: {
+        'io.kubernetes.cri.sandbox-name': 'web-0',
+        'io.kubernetes.cri.sandbox-namespace': 'shop',
+        [`${hypervisor}machine_type`]: 'large',
+        [`${hypervisor}image`]: 'podvm',
+        [`${hypervisor}default_vcpus`]: '3',
+        [`${hypervisor}default_memory`]: '4096',
+        [`${hypervisor}cc_init_data`]: 'H4sI',
+        [`${hypervisor}default_gpus`]: '1',
+        [`${hypervisor}default_gpu_model`]: 'a100',
+      },
     },
-  });
+  );
   await Promise.all([machine.stop(), machine.stop()]);
   assert.equal(context.calls.slice(5), ['StopVM']);
   assert.equal(await machine.exited, { code: null, signal: null, stderr: '' });
