@@ -183,6 +183,19 @@ test('a large batch is handed over in halves', () => {
   }
 });
 
+test('an oversized frame at the end of a large batch', () => {
+  const sink = new Sink();
+  const feed = new Feed(sink.reader);
+  feed.push(Buffer.concat([...Array.from({ length: 40 }, (_, i) => payloadFrame(i, 3)), oversized()]));
+  feed.push(Buffer.alloc(MAX_DATA_BYTES + 1));
+  feed.push(payloadFrame(1, 5));
+  assert.equal(sink.got.slice(-2), [`9: oversize ${MAX_DATA_BYTES + 1}`, expected(1, 5)]);
+});
+
+function oversized(): Buffer {
+  return frame(9, DATA, Buffer.alloc(0), 0, MAX_DATA_BYTES + 1);
+}
+
 test('the second half of a batch is nothing after a refusal, and keeps what is behind it', () => {
   const batch = Buffer.concat(Array.from({ length: 40 }, (_, i) => payloadFrame(i, 3)));
   const refusing = new Sink();
