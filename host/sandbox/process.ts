@@ -123,7 +123,8 @@ export class GuestProcess {
     const [stdout = DISCARD, stderr] = this.sinks;
     this.relays.push(new OutputRelay(agent, this.ref, 'ReadStdout', stdout, readsInFlight));
     if (stderr) this.relays.push(new OutputRelay(agent, this.ref, 'ReadStderr', stderr, readsInFlight));
-    this.stdin?.start(agent, this.ref, this.streams.terminal);
+    // An agent of which several reads may be asked is ours, which takes input as a whole.
+    this.stdin?.start(agent, this.ref, this.streams.terminal, readsInFlight > 1);
     if (this.size) this.applySize(agent);
   }
 

@@ -11,7 +11,7 @@ export const MAX_READ_BYTES = 1024 * 1024;
 /** The most while the reader is slower than the guest, bytes: all of it may have to wait here. */
 export const MAX_BACKLOG_READ_BYTES = 512 * 1024;
 /** Input sent at once, bytes. */
-export const STDIN_CHUNK_BYTES = 32 * 1024;
+export const STDIN_CHUNK_BYTES = 64 * 1024;
 /** How long after the last writer's end it is looked whether that was containerd's own, ms: its connections end a moment later. */
 export const WRITER_GONE_MS = 300;
 
@@ -80,6 +80,14 @@ export class OutputRelay {
   }
 }
 
+let input: Buffer | undefined;
+
+/** What every process's input is read into: a request has its own copy of it, in the memory it is sent from, before the next read. */
+function inputBuffer(): Buffer {
+  input ??= Buffer.allocUnsafeSlow(STDIN_CHUNK_BYTES);
+  return input;
+}
+
 let kept = false;
 
 /**
@@ -104,12 +112,11 @@ export class StdinPump {
   private departure: NodeJS.Timeout | undefined;
   private socket: Socket | undefined;
   private running:
-    | { readonly agent: AgentClient; readonly process: ProcessRef; readonly terminal: boolean }
+    | { readonly agent: AgentClient; readonly process: ProcessRef; readonly terminal: boolean; readonly whole: boolean }
     | undefined;
   private sending = false;
   private closing = false;
   private finished = false;
-  private readonly buffer: { bytes?: Buffer } = {};
 
   /**
    * @param uri empty: no input; the process reads end of file at once
@@ -123,10 +130,13 @@ export class StdinPump {
     this.source = openSource(uri);
   }
 
-  /** The process runs: from here on it gets its input. */
-  start(agent: AgentClient, process: ProcessRef, terminal: boolean): void {
+  /**
+   * The process runs: from here on it gets its input.
+   * @param whole the agent answers when the process has taken all it was sent, never before: it need not be kept here
+   */
+  start(agent: AgentClient, process: ProcessRef, terminal: boolean, whole: boolean): void {
     if (this.finished || this.running) return;
-    this.running = { agent, process, terminal };
+    this.running = { agent, process, terminal, whole };
     const { source } = this;
     if (!source) {
       this.finish();
@@ -153,13 +163,8 @@ export class StdinPump {
     this.release();
   }
 
-  private bytes(): Buffer {
-    this.buffer.bytes ??= Buffer.allocUnsafeSlow(STDIN_CHUNK_BYTES);
-    return this.buffer.bytes;
-  }
-
   private listen({ fd }: Source): void {
-    const bytes = this.bytes();
+    const bytes = inputBuffer();
     const options: SocketConstructorOpts & { onread: OnReadOpts } = {
       fd,
       readable: true,
@@ -206,13 +211,17 @@ export class StdinPump {
   private async send(data: Uint8Array): Promise<void> {
     if (!this.running) return;
     this.sending = true;
+    const { agent, process, whole } = this.running;
+    // What an agent has not taken is sent again.
+    const kept = whole ? data : new Uint8Array(data);
+    const { length } = data;
     try {
       let sent = 0;
-      while (sent < data.length && !this.finished) {
-        const { agent, process } = this.running;
-        const taken = await agent.writeStdin(process, data.subarray(sent));
+      while (sent < length && !this.finished) {
+        const taken = await agent.writeStdin(process, kept.subarray(sent));
         // An agent that takes nothing, or more than it was given, is not asked again.
-        if (taken <= 0 || taken > data.length - sent) throw new Error('the guest agent miscounts input');
+        if (taken <= 0 || taken > length - sent || (whole && taken < length))
+          throw new Error('the guest agent miscounts input');
         sent += taken;
       }
     } catch {
@@ -226,7 +235,7 @@ export class StdinPump {
     const { source } = this;
     if (!source || this.sending || this.finished) return;
     this.socket?.pause();
-    const bytes = this.bytes();
+    const bytes = inputBuffer();
     for (let count = readNow(source.fd, bytes); count > 0; count = readNow(source.fd, bytes)) {
       await this.send(bytes.subarray(0, count));
       if (this.finished) return;

@@ -218,7 +218,7 @@ test('input: in pieces, in order, to its end', async ({ path }) => {
   const text = 'abcdefghij'.repeat(5000);
   const writer = openSync(path, constants.O_WRONLY);
   writeFileSync(writer, text);
-  pump.start(agent.client(), REF, false);
+  pump.start(agent.client(), REF, false, false);
   await until(() => agent.text().length === text.length);
   assert.is(agent.closed, 0, 'the writer is still there');
   closeSync(writer);
@@ -227,11 +227,32 @@ test('input: in pieces, in order, to its end', async ({ path }) => {
   assert.ok(agent.written.every(({ length }) => length <= STDIN_CHUNK_BYTES));
 });
 
+test('inputs share the memory they are read into: each sends its own bytes, also what was taken in part', async ({
+  path,
+}) => {
+  const whole = new StdinPump(path, () => true);
+  const other = `${path}-other`;
+  execFileSync('mkfifo', [other]);
+  const parts = new StdinPump(other, () => true);
+  const [first, second] = [new FakeAgent(), new FakeAgent()];
+  second.take = (data) => Math.ceil(data.length / 2);
+  const [text, text2] = ['whole input '.repeat(5000), 'Taken in part '.repeat(4000)];
+  const writers = [openSync(path, constants.O_WRONLY), openSync(other, constants.O_WRONLY)] as const;
+  writeFileSync(writers[0], text);
+  writeFileSync(writers[1], text2);
+  whole.start(first.client(), REF, false, true);
+  parts.start(second.client(), REF, false, false);
+  for (const writer of writers) closeSync(writer);
+  await until(() => first.closed + second.closed === 2);
+  assert.is(first.text(), text);
+  assert.is(second.text(), text2);
+});
+
 test('input goes on after a writer has left: containerd is away, or it is a terminal', async ({ path }) => {
   for (const terminal of [false, true]) {
     const pump = new StdinPump(path, () => terminal);
     const agent = new FakeAgent();
-    pump.start(agent.client(), REF, terminal);
+    pump.start(agent.client(), REF, terminal, true);
     let expected = '';
     for (const words of ['before', ' and after', ' and again']) {
       const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
@@ -252,7 +273,7 @@ test('input from a file ends with the file', async ({ directory }) => {
   const file = `${directory}/input`;
   writeFileSync(file, 'all of it', { mode: 0o400 });
   const agent = new FakeAgent();
-  new StdinPump(file, () => true).start(agent.client(), REF, false);
+  new StdinPump(file, () => true).start(agent.client(), REF, false, true);
   await until(() => agent.closed === 1);
   assert.is(agent.text(), 'all of it');
 });
@@ -264,7 +285,7 @@ test('CloseIO with the writer still there: what was written arrives, then the en
     const writer = openSync(path, constants.O_WRONLY);
     writeFileSync(writer, 'the last words');
     if (early) pump.close();
-    pump.start(agent.client(), REF, false);
+    pump.start(agent.client(), REF, false, true);
     pump.close();
     await until(() => agent.closed === 1);
     assert.is(agent.text(), 'the last words');
@@ -277,7 +298,7 @@ test("a terminal's input is never closed", async ({ path }) => {
   const pump = new StdinPump(path, () => true);
   const agent = new FakeAgent();
   const writer = openSync(path, constants.O_WRONLY);
-  pump.start(agent.client(), REF, true);
+  pump.start(agent.client(), REF, true, true);
   writeFileSync(writer, 'x');
   await until(() => agent.text() === 'x');
   closeSync(writer);
@@ -287,7 +308,14 @@ test("a terminal's input is never closed", async ({ path }) => {
 });
 
 test('an agent that miscounts is not asked again', async ({ path }) => {
-  for (const answer of [0, -1, 1_000_000]) {
+  for (const [answer, whole] of [
+    [0, false],
+    [-1, false],
+    [1_000_000, false],
+    [0, true],
+    [1, true],
+    [3, true],
+  ] as const) {
     const pump = new StdinPump(path, () => true);
     const agent = new FakeAgent();
     let asked = 0;
@@ -296,8 +324,8 @@ test('an agent that miscounts is not asked again', async ({ path }) => {
       return answer;
     };
     const writer = openSync(path, constants.O_WRONLY);
-    writeFileSync(writer, 'x');
-    pump.start(agent.client(), REF, false);
+    writeFileSync(writer, 'xy');
+    pump.start(agent.client(), REF, false, whole);
     await until(() => asked === 1);
     await sleep(5);
     assert.is(asked, 1);
