@@ -7,7 +7,14 @@ import { makeDirectory, mountAll, removeDirectory, unmountAll } from './mounts.t
 import { GUEST_SHARED, type GuestRootfs } from './share.ts';
 
 /** What an image may have; larger ones are for guests that pull them. */
-export const ROOTFS_LIMITS: CopyLimits = { bytes: 1024 ** 3, entries: 100_000, depth: 256, parallel: 16 };
+export const ROOTFS_LIMITS: CopyLimits = {
+  bytes: 1024 ** 3,
+  entries: 100_000,
+  depth: 256,
+  parallel: 16,
+  // 4 MiB under way: half of what may wait for the agent, the other half is for everybody else.
+  chunkBytes: 256 * 1024,
+};
 /** Paths of what is left out that a warning names. */
 const NAMED = 5;
 

@@ -11,7 +11,7 @@ export const MAX_COPY_BYTES = 64 * 1024 * 1024;
 export const MAX_COPY_ENTRIES = 10_000;
 /** Deepest directory of one volume. */
 export const MAX_COPY_DEPTH = 64;
-/** Bytes of one message; ttrpc takes 4 MiB. */
+/** Bytes of one message of a volume; ttrpc takes 4 MiB. */
 export const CHUNK_BYTES = 1024 * 1024;
 
 /** What one copy may take. */
@@ -21,6 +21,8 @@ export interface CopyLimits {
   readonly depth: number;
   /** Files and links under way at a time: more than one where their order does not matter. */
   readonly parallel: number;
+  /** Of one message; with `parallel` it has to stay below what may wait on one connection. */
+  readonly chunkBytes: number;
 }
 
 export const VOLUME_LIMITS: CopyLimits = {
@@ -28,6 +30,7 @@ export const VOLUME_LIMITS: CopyLimits = {
   entries: MAX_COPY_ENTRIES,
   depth: MAX_COPY_DEPTH,
   parallel: 1,
+  chunkBytes: CHUNK_BYTES,
 };
 
 /** Mode of directories on the way to a copy. */
@@ -164,11 +167,11 @@ async function copyContent(copier: FileCopier, file: FileHandle, to: string, bud
   const stat = await file.stat();
   const { size } = stat;
   budget.bytes += size;
-  const { bytes } = budget.limits;
+  const { bytes, chunkBytes } = budget.limits;
   if (budget.bytes > bytes) throw tooMuch(budget, `more than ${bytes} bytes`);
   let offset = 0;
   do {
-    const data = Buffer.alloc(Math.min(CHUNK_BYTES, size - offset));
+    const data = Buffer.alloc(Math.min(chunkBytes, size - offset));
     await file.read(data, 0, data.length, offset);
     await copier.copyFile({ ...attributes(stat), path: to, file_size: size, offset, data });
     offset += data.length;

@@ -1,6 +1,6 @@
 /** `[hypervisor.remote]` through containerd: the machines are processes, everything else is real. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { KataError } from '../../host/error.ts';
@@ -14,6 +14,10 @@ const MIB = 1024 * 1024;
 const BULK_MIB = 64;
 /** Milliseconds for that much on a busy machine. */
 const BULK_MS = 120_000;
+/** More than one connection may have waiting, together. */
+const LARGE_FILES = 24;
+const LARGE_BYTES = 3 * MIB;
+const BUSYBOX = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path)) ?? '/bin/busybox';
 const HYPERVISOR = 'io.katacontainers.config.hypervisor.';
 
 /** What StartVM or StopVM are to answer, by sandbox, or that they never do; a test sets and removes it. */
@@ -100,6 +104,24 @@ function lives(test: Test): void {
     ]);
     assert.is(control.code, 0, control.stderr);
     assert.is(ours.stdout, control.stdout);
+  });
+
+  test('an image of many large files, all on their way at once', async ({ containers, daemon }, _peer, options) => {
+    const rootfs = join(daemon.directory, 'large');
+    mkdirSync(join(rootfs, 'bin'), { recursive: true });
+    cpSync(BUSYBOX, join(rootfs, 'bin/busybox'));
+    const wanted: string[] = [];
+    for (let i = 0; i < LARGE_FILES; i++) {
+      const data = Buffer.alloc(LARGE_BYTES, `file ${i} `);
+      writeFileSync(join(rootfs, `large-${i}`), data);
+      wanted.push(`${createHash('sha256').update(data).digest('hex')}  /large-${i}\n`);
+    }
+    const files = wanted.map((_, i) => `/large-${i}`);
+    const flags = [...(options.flags ?? []), '--rootfs'];
+    const done = await containers.run(['/bin/busybox', 'sha256sum', ...files], { ...options, flags, image: rootfs });
+    assert.is(done.stderr, '');
+    assert.is(done.stdout, wanted.join(''));
+    rmSync(rootfs, { recursive: true });
   });
 
   test('execs see the container; signals reach it; a removed one leaves nothing', async ({

@@ -36,6 +36,7 @@ import {
 import { privateMounts } from '../../../host/storage/mounts.ts';
 import { Rootfs } from '../../../host/storage/rootfs.ts';
 import { addVolumes } from '../../../host/storage/volumes.ts';
+import { MAX_QUEUED_BYTES } from '../../../host/ttrpc/client.ts';
 import { inOwnNamespace, mountsBelow } from '../../harness/own-namespace.ts';
 
 inOwnNamespace(import.meta.url);
@@ -389,6 +390,7 @@ copied(
     await rootfs.addRootfs('c', [], lower);
     assert.is(guest.files.size, 101);
     assert.is(most, ROOTFS_LIMITS.parallel);
+    assert.ok(ROOTFS_LIMITS.parallel * ROOTFS_LIMITS.chunkBytes <= MAX_QUEUED_BYTES / 2);
     guest.fail = new KataError('resource_exhausted', 'the guest is full');
     assert.is((await failure(rootfs.addRootfs('d', [], lower))).message, 'the guest is full');
     assert.is(underWay, 0, 'nothing goes on behind the error');
