@@ -8,7 +8,6 @@ import type { Any } from '../proto/messages/google.ts';
 import { SandboxService, SandboxServiceName } from '../proto/messages/sandbox.ts';
 import { TaskServiceName as TASK_V2, TaskService as TaskV2 } from '../proto/messages/task_v2.ts';
 import { TaskServiceName as TASK_V3, TaskService as TaskV3 } from '../proto/messages/task_v3.ts';
-import { announceMove } from '../resources/choose-host-cgroup.ts';
 import { type Identity, identify } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
 import type { CommandLine } from '../shim/command-line.ts';
@@ -79,7 +78,6 @@ export function serve(options: ServeOptions): void {
     events,
     log,
     parts: realParts,
-    anticipate: () => announceMove(),
     exit: () => end(0),
   });
   const { handlers } = shim.tasks;

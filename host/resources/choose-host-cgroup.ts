@@ -53,15 +53,6 @@ export function chooseHostCgroup(options: HostCgroupOptions): HostCgroup {
 }
 
 /**
- * To be called 10 to 20 ms before this process is moved. The kernel's first move waits for a grace period of 5 to 15 ms, those
- * in its wake do not: this one leads to where the process is already. Whatever becomes of it changes nothing.
- */
-export function announceMove(host: CgroupHost = thisHost()): void {
-  const here = host.hierarchies.find(({ controllers }) => controllers[0] !== 'name=systemd')?.own;
-  if (here !== undefined) host.files.write(`${here}/cgroup.procs`, `${host.pid}`).catch(() => {});
-}
-
-/**
  * Removes what a sandbox left, from the traces in its state file alone. Idempotent; empty directories only, below a
  * hierarchy's mount point only.
  * @param host for tests; this machine otherwise

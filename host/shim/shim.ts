@@ -27,8 +27,6 @@ export const DESERTED_MS = 6000;
 export interface ShimOptions extends BootOptions {
   /** Runtime options that containerd gave on the stdin of `start`; those of Create go first. */
   readonly startOptions?: Any | undefined;
-  /** Called when a sandbox is about to be made, before anything is known of it. */
-  readonly anticipate?: () => void;
   readonly events: EventSink;
   /** Ends the process; the answer to the call that led to it is out by then. */
   readonly exit: () => void;
@@ -111,7 +109,6 @@ export class Shim {
     if (this.booting) throw new KataError('already_exists', `sandbox ${identity.id} is being created already`);
     const claim = new Claim();
     this.booting = claim;
-    this.options.anticipate?.();
     try {
       const configuration = await configurationFor(this.options, order);
       if (claim.given) throw new KataError('cancelled', 'nobody wants the sandbox any more');

@@ -5,7 +5,6 @@ import { MAX_LIST_LENGTH } from '../../../host/resources/cgroup-directories.ts';
 import { parseHierarchies } from '../../../host/resources/cgroup-host.ts';
 import { REMOVE_WAIT_MS } from '../../../host/resources/cgroup-tree.ts';
 import {
-  announceMove,
   chooseHostCgroup,
   cleanUpCgroups,
   type HostCgroupOptions,
@@ -68,30 +67,6 @@ v1('sandbox_cgroup_only: this process is moved in every hierarchy, and out again
     host.whereIs(SHIM),
     host.hierarchies.map(({ own }) => own),
   );
-});
-
-v1('a move that is announced leads to where the process is', async () => {
-  const to: [FakeCgroups, string[]][] = [
-    [new FakeCgroups(['name=systemd'], ...V1), ['/cg/cpu,cpuacct/shim/cgroup.procs']],
-    [new FakeCgroups(), ['/cg2/shim/cgroup.procs']],
-    [new FakeCgroups(['name=systemd']), []],
-  ];
-  for (const [host, expected] of to) {
-    const before = host.whereIs(SHIM);
-    const written: string[] = [];
-    const write = host.write.bind(host);
-    host.write = (path, text) => {
-      written.push(path);
-      return write(path, text);
-    };
-    announceMove(host);
-    assert.equal(written, expected);
-    assert.equal(host.whereIs(SHIM), before);
-  }
-  const host = new FakeCgroups(...V1);
-  host.failures.set('cgroup.procs', 'EACCES');
-  announceMove(host);
-  await new Promise(setImmediate);
 });
 
 v1('else vCPU threads only are in it', async () => {
