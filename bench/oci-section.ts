@@ -9,8 +9,7 @@ import { succeed } from '../setup/command.ts';
 import { BUILD, ROOT } from '../setup/paths.ts';
 import { step } from '../setup/step.mjs';
 import { PBJS_VERSION, protobufVersion } from './oci/static.ts';
-import { bundleVariants, HANDMADE, OURS, STATIC, TWIN, type Variant } from './oci/variants.ts';
-import { median } from './statistics.ts';
+import { bundleVariants, CORE, HANDMADE, OURS, STATIC, TWIN, type Variant } from './oci/variants.ts';
 import { against, head, line } from './table.ts';
 import { Program } from './ttrpc/program.ts';
 
@@ -20,7 +19,9 @@ const DIRECTORY = join(BUILD, 'bench', 'oci');
 const COLD_RUNS = 21;
 const WARM_RUNS = 15;
 
-const VARIANTS = [OURS, TWIN, HANDMADE, STATIC] as const;
+const VARIANTS = [CORE, OURS, TWIN, HANDMADE, STATIC] as const;
+
+type Measured = (variant: Variant) => number[];
 
 export async function section(): Promise<void> {
   mkdirSync(DIRECTORY, { recursive: true });
@@ -28,30 +29,26 @@ export async function section(): Promise<void> {
   verify();
   const { length } = readFileSync(DOCUMENT);
   line(`${length} bytes; protobufjs ${protobufVersion()}, pbjs ${PBJS_VERSION}, Node ${process.versions.node}`);
-  const warm = await measureWarm();
-  const cold = await measureCold();
-  const fastest = median(warm(HANDMADE)) < median(warm(TWIN)) ? HANDMADE : TWIN;
-  head('control');
-  const row = (what: string, of: typeof warm, control: Variant, goal?: number) =>
-    against({
-      what,
-      unit: 'us',
-      ours: of(OURS),
-      control: of(control),
-      better: 'less',
-      digits: 1,
-      ...(goal === undefined ? {} : { goal }),
-    });
-  row('warm, JSON.parse + protobufjs static', warm, STATIC, 6);
-  row(`warm, ${fastest === TWIN ? 'JavaScript twin' : 'JSON.parse + handmade'}`, warm, fastest, 4);
-  row(
-    `warm, ${fastest === TWIN ? 'JSON.parse + handmade' : 'JavaScript twin'}`,
-    warm,
-    fastest === TWIN ? HANDMADE : TWIN,
+  line(
+    'processor time, which other load on the machine does not change; cold: from reading the bundle to the first translation',
   );
-  row('cold, JSON.parse + protobufjs static', cold, STATIC, 5);
-  row('cold, JSON.parse + handmade', cold, HANDMADE);
-  row('cold, JavaScript twin', cold, TWIN);
+  const warm = await measureWarm();
+  const cold = await measureCold('plain');
+  for (const { name } of VARIANTS) await runCold(name, 'compile');
+  const compiled = await measureCold('compiled');
+  head('control');
+  row('warm, protobufjs static', warm, OURS, STATIC, 6);
+  row('warm, JSON.parse + handmade', warm, OURS, HANDMADE, 4);
+  row('warm, JavaScript twin', warm, OURS, TWIN, 4);
+  row('cold, protobufjs static', cold, CORE, STATIC, 5);
+  row('cold with twin, protobufjs static', cold, OURS, STATIC);
+  row('cold with twin, JSON.parse + handmade', cold, OURS, HANDMADE);
+  row('both compiled before, protobufjs static', compiled, OURS, STATIC);
+}
+
+function row(what: string, of: Measured, ours: Variant, control: Variant, goal?: number): void {
+  const numbers = { ours: of(ours), control: of(control), better: 'less', digits: 1 } as const;
+  against({ what, unit: 'us', ...numbers, ...(goal === undefined ? {} : { goal }) });
 }
 
 /** Every variant says the same. */
@@ -66,7 +63,7 @@ function verify(): void {
 }
 
 /** Microseconds of a translation, of each variant in turn, each in a process of its own. */
-async function measureWarm(): Promise<(variant: Variant) => number[]> {
+async function measureWarm(): Promise<Measured> {
   const programs: Program[] = [];
   try {
     const started = new Map<Variant, Program>();
@@ -88,17 +85,16 @@ async function measureWarm(): Promise<(variant: Variant) => number[]> {
 }
 
 /** Microseconds of a process's first translation with all it needs, of each variant in turn. */
-function measureCold(): Promise<(variant: Variant) => number[]> {
-  const cold = join(ROOT, 'bench/oci/cold.cjs');
-  return inTurn(COLD_RUNS, async ({ name }) =>
-    Number(await succeed([process.execPath, cold, join(DIRECTORY, `${name}.cjs`), DOCUMENT])),
-  );
+function measureCold(how: 'plain' | 'compiled'): Promise<Measured> {
+  return inTurn(COLD_RUNS, ({ name }) => runCold(name, how));
 }
 
-async function inTurn(
-  runs: number,
-  measure: (variant: Variant) => Promise<number>,
-): Promise<(variant: Variant) => number[]> {
+async function runCold(name: string, how: 'plain' | 'compile' | 'compiled'): Promise<number> {
+  const cold = join(ROOT, 'bench/oci/cold.cjs');
+  return Number(await succeed([process.execPath, cold, join(DIRECTORY, `${name}.cjs`), DOCUMENT, how]));
+}
+
+async function inTurn(runs: number, measure: (variant: Variant) => Promise<number>): Promise<Measured> {
   const all = new Map<Variant, number[]>(VARIANTS.map((variant) => [variant, []]));
   for (let run = -1; run < runs; run++) {
     for (const variant of VARIANTS) {

@@ -10,7 +10,16 @@ export interface Variant {
   readonly source: string;
 }
 
-/** The WASM core with its copies in and out, as the shim calls it. */
+/** The WASM core with its copies in and out, and no more: what it takes to translate, like the controls. */
+export const CORE: Variant = {
+  name: 'core',
+  source: `
+    import { core } from './host/core/core.ts';
+    import { translateInWasm } from './host/oci/translate-wasm.ts';
+    export const translate = (json) => translateInWasm(core().exports, 'Spec', json);
+  `,
+};
+/** As the shim has it: with the twin for where WebAssembly cannot be had, and words for every fault. */
 export const OURS: Variant = {
   name: 'wasm',
   source: `export { translateSpec as translate } from './host/oci/translate.ts';`,
