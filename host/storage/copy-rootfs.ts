@@ -21,6 +21,8 @@ const NAMED = 5;
 export class CopyRootfs implements RootfsMaker {
   readonly #directory: string;
   readonly #options: Pick<CopyShareOptions, 'agent' | 'warn'>;
+  /** Settles with the copy that was asked for last. */
+  #last: Promise<unknown> = Promise.resolve();
 
   /** @param directory the sandbox's private directory */
   constructor(directory: string, options: Pick<CopyShareOptions, 'agent' | 'warn'>) {
@@ -29,10 +31,17 @@ export class CopyRootfs implements RootfsMaker {
   }
 
   /**
-   * Copies what the mounts show. What is no file, directory or link is left out, with a warning.
+   * Copies what the mounts show, one root file system at a time: all go over one connection. What is no file, directory or link is left
+   * out, with a warning.
    * @throws KataError `resource_exhausted` beyond the limits, of `mountAll`, of the agent
    */
-  async add(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
+  add(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
+    const copied = this.#last.then(() => this.#copy(id, mounts, rootPath));
+    this.#last = copied.catch(() => {});
+    return copied;
+  }
+
+  async #copy(id: string, mounts: readonly Mount[], rootPath: string): Promise<GuestRootfs> {
     const place = join(this.#directory, `copied-${id}`);
     const target = `${GUEST_SHARED}${id}/rootfs`;
     let count = 0;

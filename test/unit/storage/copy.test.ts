@@ -387,8 +387,8 @@ copied(
       underWay--;
       await copy(request);
     };
-    await rootfs.addRootfs('c', [], lower);
-    assert.is(guest.files.size, 101);
+    await Promise.all([rootfs.addRootfs('c', [], lower), rootfs.addRootfs('e', [], lower)]);
+    assert.is(guest.files.size, 202);
     assert.is(most, ROOTFS_LIMITS.parallel);
     assert.ok(ROOTFS_LIMITS.parallel * ROOTFS_LIMITS.chunkBytes <= MAX_QUEUED_BYTES / 2);
     guest.fail = new KataError('resource_exhausted', 'the guest is full');
