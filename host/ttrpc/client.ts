@@ -6,15 +6,11 @@ import type { Socket } from 'node:net';
 import {
   FAULT_OVERSIZE,
   RECORD_CODE,
-  RECORD_DETAILS,
-  RECORD_DETAILS_LENGTH,
   RECORD_FAULT,
   RECORD_FLAGS,
   RECORD_PAYLOAD,
   RECORD_PAYLOAD_LENGTH,
   RECORD_STREAM,
-  RECORD_TEXT,
-  RECORD_TEXT_LENGTH,
   RECORD_TYPE,
   TYPE_DATA,
 } from '../../assembly/layout.ts';
@@ -24,11 +20,12 @@ import { OpenStream } from './client-stream.ts';
 import { FrameQueue } from './frame-queue.ts';
 import { FrameReader, type PieceTaker } from './frame-reader.ts';
 import type { FrameScanner } from './frames.ts';
-import { encodeMetadata, encodeNames, FLAG_REMOTE_CLOSED, FLAG_REMOTE_OPEN, FRAME_OVERHEAD_BYTES } from './outgoing.ts';
+import { MethodNames } from './method-names.ts';
+import { encodeMetadata, FLAG_REMOTE_CLOSED, FLAG_REMOTE_OPEN, FRAME_OVERHEAD_BYTES } from './outgoing.ts';
 import { internal, type Pending, PendingCall, type Result } from './pending-call.ts';
 import { ReadGate } from './read-gate.ts';
 import { connectTo, type Reads, takeOver } from './socket.ts';
-import { errorOf, MAX_STATUS_DETAILS, MAX_STATUS_TEXT } from './status.ts';
+import { errorIn } from './status.ts';
 import { StreamSender } from './stream-sender.ts';
 import { StreamTable } from './stream-table.ts';
 import {
@@ -71,8 +68,7 @@ export class TtrpcClient implements StreamingClient {
   readonly #gate: ReadGate;
   readonly #maxInFlight: number;
   readonly #pending = new StreamTable<Pending>();
-  /** Encoded names by service, then method: joining the two would cost more than both look-ups. */
-  readonly #names = new Map<string, Map<string, Uint8Array>>();
+  readonly #names = new MethodNames();
   readonly #giveUp = ({ stream }: Pending): void => {
     this.#pending.delete(stream);
   };
@@ -203,7 +199,7 @@ export class TtrpcClient implements StreamingClient {
     options: CallOptions,
     flags: number,
   ): number {
-    const names = this.#namesOf(service, method);
+    const names = this.#names.of(service, method);
     try {
       if (options.signal?.aborted) throw cancelled(`${service}/${method}`, options.signal);
       if (this.#end) throw new KataError(this.#end.code, `${service}/${method}: ${this.#end.message}`);
@@ -228,20 +224,6 @@ export class TtrpcClient implements StreamingClient {
     if (size > MAX_DATA_BYTES) return `a request of ${size} bytes exceeds ${MAX_DATA_BYTES}`;
     if (length > 0 && bytes + size > MAX_QUEUED_BYTES) return `the peer does not read: ${bytes} bytes wait`;
     return undefined;
-  }
-
-  #namesOf(service: string, method: string): Uint8Array {
-    let methods = this.#names.get(service);
-    if (!methods) {
-      methods = new Map();
-      this.#names.set(service, methods);
-    }
-    let names = methods.get(method);
-    if (!names) {
-      names = encodeNames(service, method);
-      methods.set(method, names);
-    }
-    return names;
   }
 
   /** Odd and rising. Past 2^32 it starts over with those nobody waits for: a long-lived stdout gets there. */
@@ -279,7 +261,7 @@ export class TtrpcClient implements StreamingClient {
     } else {
       this.#pending.delete(stream);
       if (records[record + RECORD_CODE] === 0) call.succeed(bytes, start, end);
-      else call.fail(statusIn(scanner, record));
+      else call.fail(errorIn(scanner, record));
     }
     return this.#end === undefined;
   }
@@ -319,16 +301,4 @@ export class TtrpcClient implements StreamingClient {
     for (const call of this.#pending.take()) call.fail(new KataError('unavailable', `${call.name}: ${end.message}`));
     this.#settle(told ? end : undefined);
   }
-}
-
-/** The error that a failed response stands for. */
-function statusIn({ records, bytes }: FrameScanner, record: number): KataError {
-  const start = records[record + RECORD_TEXT] as number;
-  // Cut before decoding: at most 4 bytes a UTF-16 unit count.
-  const length = Math.min(records[record + RECORD_TEXT_LENGTH] as number, MAX_STATUS_TEXT * 4);
-  const text = new TextDecoder().decode(bytes.subarray(start, start + length));
-  const details = records[record + RECORD_DETAILS] as number;
-  const detailsLength = records[record + RECORD_DETAILS_LENGTH] as number;
-  const kept = detailsLength <= MAX_STATUS_DETAILS ? bytes.slice(details, details + detailsLength) : undefined;
-  return errorOf((records[record + RECORD_CODE] as number) | 0, text, kept);
 }

@@ -1,9 +1,17 @@
 /** The one mapping between KataError and a ttrpc status (google.rpc.Status). */
+import {
+  RECORD_CODE,
+  RECORD_DETAILS,
+  RECORD_DETAILS_LENGTH,
+  RECORD_TEXT,
+  RECORD_TEXT_LENGTH,
+} from '../../assembly/layout.ts';
 import { CODES, type Code, KataError, reasonOf } from '../error.ts';
 import { decode, encode, type Init } from '../proto/codec.ts';
 import type { Any } from '../proto/messages/google.ts';
 import { Status } from '../proto/messages/rpc_status.ts';
 import { Response } from '../proto/messages/ttrpc.ts';
+import type { FrameScanner } from './frames.ts';
 
 /** Longest status message sent or taken from a peer, UTF-16 units; the rest is cut. */
 export const MAX_STATUS_TEXT = 16 * 1024;
@@ -63,6 +71,18 @@ export function errorOf(code: number, message: string, response: Uint8Array = NO
   const name = NAMES.get(code) ?? 'unknown';
   if (response.length === 0) return new KataError(name, cut(message));
   return new StatusError(name, cut(message), response, code);
+}
+
+/** The error that a failed response stands for: its record starts at word `record`. */
+export function errorIn({ records, bytes }: FrameScanner, record: number): KataError {
+  const start = records[record + RECORD_TEXT] as number;
+  // Cut before decoding: at most 4 bytes a UTF-16 unit count.
+  const length = Math.min(records[record + RECORD_TEXT_LENGTH] as number, MAX_STATUS_TEXT * 4);
+  const text = new TextDecoder().decode(bytes.subarray(start, start + length));
+  const details = records[record + RECORD_DETAILS] as number;
+  const detailsLength = records[record + RECORD_DETAILS_LENGTH] as number;
+  const kept = detailsLength <= MAX_STATUS_DETAILS ? bytes.slice(details, details + detailsLength) : undefined;
+  return errorOf((records[record + RECORD_CODE] as number) | 0, text, kept);
 }
 
 function detailsIn(response: Uint8Array): readonly Init<Any>[] {
