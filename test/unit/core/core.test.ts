@@ -3,11 +3,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as layout from '../../../assembly/layout.ts';
 import { core, instantiate, Region } from '../../../host/core/core.ts';
+import { wasmBytes } from '../../../host/core/wasm-bytes.ts';
 import { HEADER_BYTES, MAX_DATA_BYTES } from '../../../host/ttrpc/types.ts';
 import { built, embed } from './builds.ts';
 
 const EMBEDDED = new URL('../../../host/core/wasm-bytes.ts', import.meta.url);
 const PAGE = 65536;
+/** Largest module that is embedded. */
+const MAX_MODULE_BYTES = 32 * 1024;
 
 const wasm = suite('WASM core');
 
@@ -16,6 +19,17 @@ wasm('the committed bytes are what assembly/ compiles to', () => {
     readFileSync(EMBEDDED, 'utf8') === embed(built.release),
     'host/core/wasm-bytes.ts is stale: run npm run wasm',
   );
+});
+
+wasm('a changed byte is told from what assembly/ compiles to', () => {
+  const changed = Uint8Array.from(built.release);
+  changed[changed.length - 1] = (changed[changed.length - 1] as number) ^ 1;
+  assert.not(readFileSync(EMBEDDED, 'utf8') === embed(changed));
+});
+
+wasm(`the embedded module has at most ${MAX_MODULE_BYTES} bytes`, () => {
+  assert.ok(wasmBytes().length <= MAX_MODULE_BYTES, `${wasmBytes().length} bytes`);
+  assert.is(Buffer.compare(wasmBytes(), built.release), 0);
 });
 
 for (const [name, bytes] of [
