@@ -90,8 +90,9 @@ function namespaces(linux: Linux | undefined, place: LinuxPlace): JsonObject[] {
   const kept = (linux?.Namespaces ?? [])
     .map((entry) => entry.Type)
     .filter((type) => !SHARED_NAMESPACES.includes(type) && !OWN_NAMESPACES.includes(type));
-  const paths: Readonly<Record<string, string | undefined>> = { ipc: place.ipc, uts: place.uts, pid: place.pid };
-  return [...new Set([...kept, ...OWN_NAMESPACES])].map((type) => ({ type, path: paths[type] }));
+  // A map: types are the host's words, and an object would know `__proto__`.
+  const paths = new Map(Object.entries({ ipc: place.ipc, uts: place.uts, pid: place.pid }));
+  return [...new Set([...kept, ...OWN_NAMESPACES])].map((type) => ({ type, path: paths.get(type) }));
 }
 
 function mapping(entry: LinuxIDMapping): JsonObject {
