@@ -3,6 +3,7 @@ import type { Target } from './target.ts';
 import { agentTarget } from './targets/agent.ts';
 import { clientTarget } from './targets/client.ts';
 import { codecTarget } from './targets/codec.ts';
+import { configTarget } from './targets/config.ts';
 import { ociTarget } from './targets/oci.ts';
 import { outputTarget } from './targets/output.ts';
 import { scanTarget } from './targets/scan.ts';
@@ -14,6 +15,7 @@ export const TARGETS: Readonly<Record<string, () => Target | Promise<Target>>> =
   write: writeTarget,
   output: outputTarget,
   oci: ociTarget,
+  config: configTarget,
   codec: codecTarget,
   server: serverTarget,
   client: clientTarget,
