@@ -24,6 +24,8 @@ export interface Version {
   readonly memoryLimitFile: string;
   /** Whether the VM's memory is charged to the sandbox's cgroup even when `sandbox_cgroup_only` is off. */
   readonly memoryFollowsVmm: boolean;
+  /** File that takes single threads; undefined: processes move as a whole. */
+  readonly threadFile: string | undefined;
   levels(hierarchy: Hierarchy): Levels;
   /** Moves what of a VMM belongs to the sandbox, when `sandbox_cgroup_only` is off. @throws the system's error */
   placeVmm(directories: Directories, pid: number, vcpuThreads: readonly number[] | undefined): Promise<void>;
@@ -50,6 +52,7 @@ export class CgroupDirectories implements HostCgroup {
   readonly traces: string[] = [];
   private readonly sandbox = new Map<Hierarchy, string>();
   private readonly joined = new Set<Hierarchy>();
+  private following: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly version: Version,
@@ -64,13 +67,22 @@ export class CgroupDirectories implements HostCgroup {
   }
 
   async prepare(): Promise<void> {
+    await this.enter();
+    await this.following;
+  }
+
+  async enter(): Promise<void> {
     await this.checkLimit();
     const refused: string[] = [];
     // All directories before anybody moves: for some milliseconds after a move the kernel makes none of cpusets.
     const made = await this.each(this.version.hierarchies, refused, (hierarchy) => this.makeBoth(hierarchy));
-    // The first move waits for the kernel's grace period; those in its wake do not, and would only hold threads up.
-    await this.each(made.slice(0, 1), refused, (hierarchy) => this.join(hierarchy));
-    await this.each(made.slice(1), refused, (hierarchy) => this.join(hierarchy));
+    const { threadFile } = this.version;
+    if (threadFile) {
+      const entered = await this.each(made, refused, async (hierarchy) => this.enterAlone(hierarchy, threadFile));
+      this.following = this.follow(entered);
+    } else {
+      await this.each(made, refused, (hierarchy) => this.join(hierarchy));
+    }
     if (refused.length > 0) {
       this.options.log.warn('cgroups of this machine cannot be used; the sandbox is not limited by them', {
         hierarchies: refused.join('; '),
@@ -115,6 +127,7 @@ export class CgroupDirectories implements HostCgroup {
   async remove(): Promise<void> {
     const { files, pid } = this.host;
     const { log } = this.options;
+    await this.following;
     let stays = false;
     for (const hierarchy of this.joined) {
       try {
@@ -162,6 +175,28 @@ export class CgroupDirectories implements HostCgroup {
       }
     }
     return done;
+  }
+
+  /** Children have the cgroups of the thread that makes them. A thread that moves itself, as number 0, waits for nobody. */
+  private enterAlone(hierarchy: Hierarchy, threadFile: string): void {
+    const { place, sandboxCgroupOnly } = this.options;
+    const own = sandboxCgroupOnly ? place.sandbox : place.overhead;
+    this.joined.add(hierarchy);
+    this.host.files.writeNow(`${hierarchy.point}${own}/${threadFile}`, '0');
+    this.sandbox.set(hierarchy, `${hierarchy.point}${place.sandbox}`);
+  }
+
+  /** Brings the other threads where the first one is. Never rejects: nothing that matters is charged to them alone. */
+  private async follow(hierarchies: readonly Hierarchy[]): Promise<void> {
+    const join = (hierarchy: Hierarchy): Promise<void> =>
+      this.join(hierarchy).catch((thrown) => {
+        const fields = { hierarchy: nameOf(hierarchy), error: reasonOf(thrown) };
+        this.options.log.warn('threads of the shim stay outside of its cgroup', fields);
+      });
+    const [first, ...others] = hierarchies;
+    // The first move waits for the kernel's grace period; those in its wake do not, and would only hold threads up.
+    if (first) await join(first);
+    await Promise.all(others.map(join));
   }
 
   private async makeBoth(hierarchy: Hierarchy): Promise<void> {

@@ -1,6 +1,6 @@
 /** What a machine has of cgroups: the hierarchies that are mounted, and where in them this process is. */
 import { execFile } from 'node:child_process';
-import { constants, existsSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rmdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
@@ -27,6 +27,8 @@ export interface CgroupFiles {
   read(path: string): Promise<string>;
   /** Never makes a file. */
   write(path: string, text: string): Promise<void>;
+  /** The same by the calling thread, before it returns. */
+  writeNow(path: string, text: string): void;
   /** Names of directories in a directory. */
   children(path: string): Promise<string[]>;
 }
@@ -119,6 +121,14 @@ const FILES: CgroupFiles = {
       await file.write(text);
     } finally {
       await file.close();
+    }
+  },
+  writeNow: (path, text) => {
+    const file = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+    try {
+      writeSync(file, text);
+    } finally {
+      closeSync(file);
     }
   },
   children: async (path) => {

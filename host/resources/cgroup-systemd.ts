@@ -44,6 +44,11 @@ export class SystemdScope implements HostCgroup {
     }
   }
 
+  /** systemd moves whole processes. */
+  enter(): Promise<void> {
+    return this.prepare();
+  }
+
   placeVmm(pid: number, vcpuThreads?: readonly number[]): Promise<void> {
     return this.directories.placeVmm(pid, vcpuThreads);
   }

@@ -19,6 +19,7 @@ export class CgroupV1 implements Version {
   readonly memoryLimitFile = 'memory.limit_in_bytes';
   /** Memory belongs to the process, which stays with the overhead. */
   readonly memoryFollowsVmm = false;
+  readonly threadFile = 'tasks';
 
   constructor(
     private readonly host: CgroupHost,

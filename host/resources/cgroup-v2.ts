@@ -18,6 +18,7 @@ export class CgroupV2 implements Version {
   readonly memory: Hierarchy | undefined;
   readonly memoryLimitFile = 'memory.max';
   readonly memoryFollowsVmm = true;
+  readonly threadFile = undefined;
 
   /** @param delegates whether parents' controllers are ours to enable: not where systemd looks after them */
   constructor(

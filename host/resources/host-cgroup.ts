@@ -24,6 +24,8 @@ export interface HostCgroup {
    *   directory that cannot be used; `invalid_argument` for a path that is none. Nothing is left behind
    */
   prepare(): Promise<void>;
+  /** The same, but done as soon as what this process starts is born there; its other threads may follow later. */
+  enter(): Promise<void>;
   /**
    * Moves the VMM's vCPU threads, or what else has to be elsewhere than this process; the VMM runs.
    * @param vcpuThreads their thread ids, where they are known; otherwise threads are told by their names

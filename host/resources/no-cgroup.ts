@@ -5,6 +5,8 @@ export class NoCgroup implements HostCgroup {
   readonly traces: readonly string[] = [];
 
   async prepare(): Promise<void> {}
+
+  async enter(): Promise<void> {}
   async placeVmm(): Promise<void> {}
   async update(): Promise<void> {}
   async remove(): Promise<void> {}

@@ -181,7 +181,7 @@ export class Vm {
 
   /** What is spawned from now on is born in the pod's cgroup. */
   private async enterCgroup(): Promise<void> {
-    await this.cgroup?.prepare();
+    await this.cgroup?.enter();
     this.options.timeline.mark('cgroup');
   }
 

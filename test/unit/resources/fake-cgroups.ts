@@ -17,6 +17,8 @@ export class FakeCgroups implements CgroupHost, CgroupFiles {
   readonly hierarchies: readonly Hierarchy[];
   readonly directories = new Map<string, Directory>();
   readonly calls: string[][] = [];
+  /** Where the main thread has gone by itself, in order. */
+  readonly entered: string[] = [];
   systemd = false;
   vmmThreads: { tid: number; name: string }[] = [];
   /** Paths (as a part) at which writing or making fails, with what. */
@@ -100,6 +102,16 @@ export class FakeCgroups implements CgroupHost, CgroupFiles {
     else if (file === 'cgroup.subtree_control') this.enable(name, text.slice(1));
     else if (directory.files.has(file)) directory.files.set(file, text);
     else throw failure('ENOENT', path);
+  }
+
+  /** What the main thread wrote; `tasks` takes 0 as itself, and no other thread follows. */
+  writeNow(path: string, text: string): void {
+    this.fail(path);
+    const [name, file] = split(path);
+    const { files } = this.at(name);
+    if (file !== 'tasks' || text !== '0') throw failure('EINVAL', path);
+    if (files.get('cpuset.cpus') === '') throw failure('ENOSPC', path);
+    this.entered.push(name);
   }
 
   async children(path: string): Promise<string[]> {

@@ -69,6 +69,46 @@ v1('sandbox_cgroup_only: this process is moved in every hierarchy, and out again
   );
 });
 
+v1('the thread that makes children enters at once, the others follow; the end waits for them', async () => {
+  const host = new FakeCgroups(...V1);
+  const cgroup = chooseHostCgroup(options(host));
+  await cgroup.enter();
+  const own = host.hierarchies.map(({ point }) => `${point}/pods/pod1/kata_sb`);
+  assert.equal([...host.entered].sort(), own.toSorted());
+  await cgroup.remove();
+  assert.equal(host.made, []);
+  assert.equal(
+    host.whereIs(SHIM),
+    host.hierarchies.map((hierarchy) => hierarchy.own),
+  );
+});
+
+v1('a thread that may not enter, and threads that cannot follow, are told of', async () => {
+  const refused = new FakeCgroups(...V1);
+  refused.failures.set('/cg/memory/pods/pod1/kata_sb/tasks', 'EACCES');
+  const given = options(refused);
+  await chooseHostCgroup(given).enter();
+  assert.is(refused.entered.length, V1.length - 1);
+  assert.match(given.log.warnings.join(), /cgroups of this machine cannot be used.*memory: EACCES/);
+
+  const broken = new FakeCgroups(...V1);
+  broken.failures.set('/cg/memory/pods/pod1/kata_sb/tasks', 'ENOSPC');
+  assert.match(
+    (await refusal(chooseHostCgroup(options(broken)).enter())).message,
+    /memory cannot take the sandbox: ENOSPC/,
+  );
+  assert.equal(broken.made, []);
+
+  const alone = new FakeCgroups(...V1);
+  alone.failures.set('kata_sb/cgroup.procs', 'EINVAL');
+  const others = options(alone);
+  const cgroup = chooseHostCgroup(others);
+  await cgroup.prepare();
+  assert.match(others.log.warnings.join(), /stay outside of its cgroup.*EINVAL/);
+  await cgroup.remove();
+  assert.equal(alone.made, []);
+});
+
 v1('else vCPU threads only are in it', async () => {
   const host = new FakeCgroups(...V1);
   host.vmmThreads = ['qemu-system-x86', 'CPU 0/KVM', 'CPU 11/TCG', 'ALL CPUs/TCG', 'CPU x/KVM', 'worker'].map(

@@ -22,8 +22,9 @@ try {
     overheadBytes: 64 * MIB,
     log: { debug: note, info: note, warn: note, error: note },
   });
-  await cgroup.prepare();
+  await cgroup.enter();
   const child = execFileSync('cat', ['/proc/self/cgroup'], { encoding: 'utf8' });
+  await cgroup.prepare();
   // Threads of this process stand in for those of a VMM.
   const tid = readdirSync('/proc/self/task')
     .map(Number)

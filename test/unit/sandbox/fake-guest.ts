@@ -410,6 +410,10 @@ export class FakeCgroup implements HostCgroup {
   readonly traces = ['/sys/fs/cgroup/fake'];
   failure: KataError | undefined;
 
+  enter(): Promise<void> {
+    return this.prepare();
+  }
+
   async prepare(): Promise<void> {
     this.calls.push('prepare');
     if (this.failure) throw this.failure;
