@@ -20,6 +20,7 @@ if (names.some((each) => !(each in TARGETS)) || !Number.isSafeInteger(seed)) {
 if (amount.startsWith('hex:')) {
   const target = await TARGETS[name]?.();
   await target?.check(new Uint8Array(Buffer.from(amount.slice(4), 'hex')));
+  await target?.finish?.();
   process.stdout.write(`${name}: this case breaks nothing\n`);
 } else {
   do {
