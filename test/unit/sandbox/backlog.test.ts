@@ -17,7 +17,7 @@ test('any mix of what comes and goes: every byte once, in order, and none change
       const backlog = new Backlog();
       const all: Buffer[] = [];
       const got: Buffer[] = [];
-      let out: { view: Uint8Array; then: Buffer } | undefined;
+      let out: { view: Uint8Array; copy: Buffer } | undefined;
       let count = 0;
       for (const bytes of [...steps, ...steps.map(() => -1), ...steps.map(() => -1), -1]) {
         if (bytes >= 0) {
@@ -26,13 +26,13 @@ test('any mix of what comes and goes: every byte once, in order, and none change
           backlog.add(data);
           data.fill(0xee);
         } else if (out) {
-          assert.ok(out.then.equals(out.view));
-          got.push(out.then);
-          assert.is(backlog.taken(), out.then.length);
+          assert.ok(out.copy.equals(out.view));
+          got.push(out.copy);
+          assert.is(backlog.taken(), out.copy.length);
           out = undefined;
         } else {
           const view = backlog.next();
-          if (view) out = { view, then: Buffer.from(view) };
+          if (view) out = { view, copy: Buffer.from(view) };
         }
         assert.is(backlog.bytes, length(all) - length(got));
       }
