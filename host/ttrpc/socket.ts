@@ -6,6 +6,7 @@
  * 'data' events are copied instead.
  */
 import net from 'node:net';
+import { linger } from './linger.ts';
 
 /** Takes what a socket reads. */
 export interface Reads {
@@ -134,6 +135,7 @@ function onRead(reads: Reads, onError: (error: Error) => void): OnRead {
 function delivered(reads: Reads, length: number, onError: (error: Error) => void): boolean {
   return guarded(onError, () => {
     reads.received(length);
+    linger()?.received(length);
     if (reads.hasRest) handRestLater(() => guarded(onError, () => reads.handRest?.()));
   });
 }
