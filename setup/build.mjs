@@ -37,6 +37,13 @@ export async function buildHost(output = join(ROOT, 'build')) {
     copyFileSync(join(ROOT, 'host/bin/containerd-shim-kata-v2'), fresh);
     chmodSync(fresh, 0o755);
   });
+  replace(join(bin, 'kata-runtime'), (fresh) => {
+    copyFileSync(join(ROOT, 'host/bin/kata-runtime'), fresh);
+    chmodSync(fresh, 0o755);
+  });
+  for (const name of ['kata-ctl', 'kata-monitor']) {
+    replace(join(bin, name), (fresh) => symlinkSync('kata-runtime', fresh));
+  }
   replace(join(lib, 'node'), (fresh) => symlinkSync(process.execPath, fresh));
   const { buildNative } = await import('./build-native.mjs');
   buildNative(join(lib, 'kata.node'));
@@ -63,7 +70,8 @@ async function bundle(lib) {
     },
     logLevel: 'warning',
   };
-  const programs = await build({ ...options, entryPoints: { shim: 'host/bin/shim.ts' } });
+  const entryPoints = { shim: 'host/bin/shim.ts', runtime: 'host/bin/runtime.ts', monitor: 'host/bin/monitor.ts' };
+  const programs = await build({ ...options, entryPoints });
   for (const { path, contents } of programs.outputFiles) replace(path, (fresh) => writeFileSync(fresh, contents));
   const loaded = await build({ ...options, ...FUNCTION, entryPoints: { serve: 'host/bin/serve.ts' } });
   for (const { path, contents } of loaded.outputFiles) {

@@ -44,7 +44,14 @@ export const BUILDS: readonly Build[] = [
     name: 'shim',
     title: 'shim',
     inputs: ['host', 'package-lock.json', 'setup/build.mjs'],
-    outputs: ['build/bin/containerd-shim-kata-v2', 'build/lib/shim.cjs', 'build/lib/serve.cjs.v8', 'build/lib/node'],
+    outputs: [
+      'build/bin/containerd-shim-kata-v2',
+      'build/bin/kata-runtime',
+      'build/bin/kata-monitor',
+      'build/lib/shim.cjs',
+      'build/lib/serve.cjs.v8',
+      'build/lib/node',
+    ],
     script: ['setup/build.mjs'],
   },
   {

@@ -13,7 +13,7 @@ import type { Log } from '../sandbox/log.ts';
 import type { CommandLine } from '../shim/command-line.ts';
 import { deleteTask } from '../shim/delete.ts';
 import { Publisher } from '../shim/events.ts';
-import { runtimeInfo, type Version, versionLine } from '../shim/info.ts';
+import { runtimeInfo, versionLine } from '../shim/info.ts';
 import { socketPathOf } from '../shim/listen.ts';
 import { FifoLog, StderrLog } from '../shim/log.ts';
 import { Shim } from '../shim/shim.ts';
@@ -21,6 +21,7 @@ import { TtrpcClient } from '../ttrpc/client.ts';
 import { TtrpcServer } from '../ttrpc/server.ts';
 import { service } from '../ttrpc/types.ts';
 import { realParts } from './parts.ts';
+import { ownVersion } from './version.ts';
 
 /** How long events may still be sent once everything else has ended, ms. */
 const FLUSH_MS = 5000;
@@ -28,10 +29,6 @@ const FLUSH_MS = 5000;
 const LAST_ANSWER_MS = 20;
 /** How long connecting to containerd's event socket may take, ms. */
 const CONNECT_MS = 5000;
-
-/** Set by the build. */
-declare const KATA_VERSION: string | undefined;
-declare const KATA_REVISION: string | undefined;
 
 export interface ServeOptions {
   /** Listening, and not adopted yet. */
@@ -107,13 +104,6 @@ export function info(): Uint8Array {
 /** The line of `-version`. */
 export function version(): string {
   return versionLine(ownVersion());
-}
-
-function ownVersion(): Version {
-  return {
-    version: typeof KATA_VERSION === 'string' ? KATA_VERSION : 'unbuilt',
-    revision: typeof KATA_REVISION === 'string' ? KATA_REVISION : '',
-  };
 }
 
 /** Only our own user may call; the socket's mode says the same, and stays in force where the addon is missing. */
