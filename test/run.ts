@@ -25,7 +25,7 @@ const AT_ONCE = 2;
 const OUTPUT_TAIL = 20_000;
 
 const FAST = ['test/fuzz', 'test/unit', 'test/wire', 'test/interop'];
-const WITH_MACHINES = ['test/vm', 'test/cri'];
+const WITH_MACHINES = ['test/vm', 'test/cri', 'test/deploy'];
 
 interface Count {
   readonly passed: number;
