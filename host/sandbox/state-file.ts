@@ -1,5 +1,5 @@
 /** `state.json`: what a sandbox has on this machine, written before it has it, so that anybody can clean up from it alone. */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { KataError, reasonOf } from '../error.ts';
 import type { RemoteTraces } from '../hypervisor/hypervisor.ts';
 import type { NetworkTraces } from '../network/network.ts';
@@ -13,12 +13,38 @@ export const MAX_CHILDREN = 64;
 export const MAX_TRACES = 1024;
 export const STATE_VERSION = 1;
 
+/** Longest text of the fields that describe a sandbox, characters; a longer one is not a state file of ours. */
+export const MAX_TEXT = 4096;
+
 /** A child, and what it is. */
 export interface ProcessName extends ProcessIdentity {
   readonly name: string;
 }
 
-export interface SandboxState {
+/** Which pod a sandbox is, as Kubernetes calls it. Each may be empty. */
+export interface PodName {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+}
+
+/** What describes a sandbox to people. State files of older programs have none of it. */
+export interface SandboxDescription {
+  /** Absent: a container by itself. */
+  readonly pod?: PodName;
+  /** The program that serves it: an upgrade leaves running sandboxes with theirs. */
+  readonly program?: { readonly version: string; readonly lib: string };
+  /** Resolved path of configuration.toml; empty: there was none. */
+  readonly configuration?: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt?: number;
+  /** Path of the management socket. */
+  readonly monitor?: string;
+  /** Path of the link to it where Kata's tools look; made unless another sandbox has it. */
+  readonly monitorLink?: string;
+}
+
+export interface SandboxState extends SandboxDescription {
   readonly version: number;
   readonly id: string;
   readonly namespace: string;
@@ -63,12 +89,22 @@ export function writeState(directory: string, state: SandboxState): void {
 /** @returns undefined when there is none, or none that can be understood */
 export function readState(directory: string): SandboxState | undefined {
   try {
-    const bytes = readFileSync(statePath(directory));
-    if (bytes.length > MAX_STATE_BYTES) return undefined;
-    const state: unknown = JSON.parse(bytes.toString());
+    const state: unknown = JSON.parse(readSmall(statePath(directory)));
     return isState(state) ? state : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** Nothing but a file is waited for, and none is larger. */
+function readSmall(path: string): string {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const found = fstatSync(fd);
+    if (!found.isFile() || found.size > MAX_STATE_BYTES) throw new Error('no state file');
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
   }
 }
 
@@ -92,8 +128,27 @@ function isState(value: unknown): value is SandboxState {
     children.every(isProcessName) &&
     (state.remote === undefined || isRemote(state.remote)) &&
     (state.network === undefined || isNetwork(state.network)) &&
-    (state.cgroups === undefined || isTexts(state.cgroups))
+    (state.cgroups === undefined || isTexts(state.cgroups)) &&
+    isDescription(state)
   );
+}
+
+function isDescription(state: Record<string, unknown>): state is Record<string, unknown> & SandboxDescription {
+  const { pod, program, configuration, createdAt, monitor, monitorLink } = state;
+  return (
+    (pod === undefined || hasTexts(pod, ['name', 'namespace', 'uid'])) &&
+    (program === undefined || hasTexts(program, ['version', 'lib'])) &&
+    [configuration, monitor, monitorLink].every((text) => text === undefined || isText(text)) &&
+    (createdAt === undefined || (typeof createdAt === 'number' && Number.isSafeInteger(createdAt)))
+  );
+}
+
+function hasTexts(value: unknown, names: readonly string[]): boolean {
+  return typeof value === 'object' && value !== null && names.every((name) => isText((value as never)[name]));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_TEXT;
 }
 
 function isRemote(value: unknown): value is RemoteTraces {
