@@ -1,0 +1,6 @@
+/** The commands there are, in the order of the help text. */
+import type { Command } from './command.ts';
+import { help } from './help-command.ts';
+import { versionCommand } from './version-command.ts';
+
+export const COMMANDS: readonly Command[] = [versionCommand, help];

@@ -1,0 +1,103 @@
+/** Where a command's answers and messages go. Nothing that could steer a terminal gets through. */
+import { appendFileSync, writeSync } from 'node:fs';
+import { escapeText } from '../tail.ts';
+
+export const LEVELS = ['trace', 'debug', 'info', 'warning', 'error', 'critical'] as const;
+export type Level = (typeof LEVELS)[number];
+
+export interface OutputOptions {
+  /** Name before each message. */
+  readonly program: string;
+  /** Messages below it are left out. */
+  readonly level: Level;
+  readonly json: boolean;
+  /** File that gets every message too; empty: none. */
+  readonly log: string;
+}
+
+/** Characters that JSON.stringify leaves as they are, and a terminal may not: controls and format characters. */
+const UNPRINTABLE_IN_JSON = /[^\P{C}\n]/gu;
+
+export class Output {
+  readonly #options: OutputOptions;
+
+  constructor(options: OutputOptions) {
+    this.#options = options;
+  }
+
+  /** Text on stdout, followed by a line feed unless it ends with one. Unprintable characters become escapes. */
+  line(text: string): void {
+    this.write(text.endsWith('\n') ? text : `${text}\n`);
+  }
+
+  /** Text on stdout; unprintable characters become escapes. */
+  write(text: string): void {
+    process.stdout.write(escapeText(text));
+  }
+
+  /** A value as JSON on stdout. */
+  json(value: unknown): void {
+    process.stdout.write(`${jsonText(value)}\n`);
+  }
+
+  error(message: string): void {
+    this.say('error', message);
+  }
+
+  warning(message: string): void {
+    this.say('warning', message);
+  }
+
+  info(message: string): void {
+    this.say('info', message);
+  }
+
+  private say(level: Level, message: string): void {
+    const { program, json, log } = this.#options;
+    if (LEVELS.indexOf(level) < LEVELS.indexOf(this.#options.level)) return;
+    const record = jsonText({ level, msg: message, name: program, time: new Date().toISOString() }, 0);
+    const text = `${program}: ${level === 'error' ? '' : `${level}: `}${escapeText(message)}`;
+    if (log !== '') appendFileSync(log, `${json ? record : text}\n`, { mode: 0o640 });
+    writeErr(`${json ? record : text}\n`);
+  }
+}
+
+/**
+ * JSON that is safe on a terminal: every control and format character is an escape.
+ * @param indent blanks; 0: one line
+ */
+export function jsonText(value: unknown, indent = 2): string {
+  return JSON.stringify(value, undefined, indent).replace(UNPRINTABLE_IN_JSON, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  );
+}
+
+/** One cell of a table: no line feed, no tab, nothing that a terminal obeys. */
+export function cell(text: string): string {
+  return escapeText(text).replaceAll('\n', '\\n').replaceAll('\t', '\\t');
+}
+
+/** Columns padded to their widest cell; the last is not. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const cells = rows.map((row) => row.map(cell));
+  const widths: number[] = [];
+  for (const row of cells) {
+    for (const [at, text] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, text.length);
+  }
+  return cells
+    .map((row) => row.map((text, at) => (at === row.length - 1 ? text : text.padEnd(widths[at] ?? 0))).join('  '))
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('');
+}
+
+/** A stderr that nobody reads is no reason to fail. */
+function writeErr(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // There is nobody to tell.
+  }
+}
