@@ -73,7 +73,9 @@ async function bundle(lib) {
   const entryPoints = { shim: 'host/bin/shim.ts', runtime: 'host/bin/runtime.ts', monitor: 'host/bin/monitor.ts' };
   const programs = await build({ ...options, entryPoints });
   for (const { path, contents } of programs.outputFiles) replace(path, (fresh) => writeFileSync(fresh, contents));
-  const loaded = await build({ ...options, ...FUNCTION, entryPoints: { serve: 'host/bin/serve.ts' } });
+  // The text of a function knows `require` alone.
+  const supported = { 'dynamic-import': false };
+  const loaded = await build({ ...options, ...FUNCTION, supported, entryPoints: { serve: 'host/bin/serve.ts' } });
   for (const { path, contents } of loaded.outputFiles) {
     const id = createHash('sha256').update(contents).digest('hex');
     replace(path, (fresh) => writeFileSync(fresh, Buffer.concat([contents, Buffer.from(`//${id}\n`)])));
