@@ -1,7 +1,8 @@
 /** Typed access to what the files say, with messages that name file and key. */
 import { KataError } from '../error.ts';
 import type { Merged } from './files.ts';
-import { isOfType, KEYS, TYPE_NAMES } from './keys.ts';
+import { isOfType, TYPE_NAMES } from './keys.ts';
+import { SCHEMA } from './schema/schema.ts';
 
 /** Tables of the hypervisors there are. */
 export const QEMU = 'hypervisor.qemu';
@@ -19,8 +20,8 @@ export class Values {
     private readonly merged: Merged,
     readonly hypervisor: HypervisorTable = QEMU,
   ) {
-    for (const [table, keys] of Object.entries(KEYS)) {
-      for (const [key, type] of Object.entries(keys)) {
+    for (const [table, keys] of Object.entries(SCHEMA)) {
+      for (const [key, { type }] of Object.entries(keys)) {
         const origin = merged.get(table)?.get(key);
         if (origin && !isOfType(type, origin.value)) {
           throw this.invalid(table, key, `is ${show(origin.value)}; it must be ${TYPE_NAMES[type]}`);
@@ -84,7 +85,7 @@ export class Values {
     const found: string[] = [];
     for (const [table, keys] of this.merged) {
       for (const [key, { file }] of keys) {
-        if (!Object.hasOwn(KEYS[table] ?? {}, key)) found.push(`${table === '' ? '' : `${table}.`}${key} (${file})`);
+        if (SCHEMA[table]?.[key]?.effect !== 'used') found.push(`${table === '' ? '' : `${table}.`}${key} (${file})`);
       }
     }
     return found;

@@ -10,7 +10,7 @@ import {
   MAX_EXPRESSION_LENGTH,
   MAX_TIMEOUT_S,
 } from '../../../host/config/configuration.ts';
-import { KEYS } from '../../../host/config/keys.ts';
+import { SCHEMA } from '../../../host/config/schema/schema.ts';
 import { MAX_QUEUE_SIZE, MAX_SANDBOX_BIND_MOUNTS } from '../../../host/config/sharing.ts';
 import { MAX_MEMORY_MIB, MAX_OVERHEAD_VCPUS } from '../../../host/config/sizes.ts';
 import type { KataError } from '../../../host/error.ts';
@@ -222,7 +222,7 @@ test('keys that only say what annotations may name are accepted, with their type
 });
 
 test('every key that is known is checked for its type, whether or not it is read', async () => {
-  for (const [table, keys] of Object.entries(KEYS)) {
+  for (const [table, keys] of Object.entries(SCHEMA)) {
     for (const key of Object.keys(keys)) {
       assert.match((await refusal(table, `${key} = 1979-05-27`)).message, new RegExp(`${key} is .*; it must be`));
     }
