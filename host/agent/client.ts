@@ -2,6 +2,7 @@
 import { KataError } from '../error.ts';
 import { type Init, type MessageType, message } from '../proto/codec.ts';
 import * as agent from '../proto/messages/agent.ts';
+import type { VolumeStatsResponse } from '../proto/messages/csi.ts';
 import { ForwardService, ForwardServiceName } from '../proto/messages/forward.ts';
 import { HealthCheckResponse_ServingStatus, HealthService, HealthServiceName } from '../proto/messages/health.ts';
 import type { ARPNeighbor, Interface, Route } from '../proto/messages/types.ts';
@@ -20,6 +21,8 @@ export const SIGNAL_TIMEOUT_MS = 15_000;
 export const STATS_TIMEOUT_MS = 10_000;
 /** Deadline of one call that sets up the guest's network, ms. */
 export const NETWORK_TIMEOUT_MS = 15_000;
+/** Deadline of calls that people make, for whom a guest starts programs or grows a file system, ms. */
+export const OPERATION_TIMEOUT_MS = 30_000;
 /** Deadline of RemoveContainer and DestroySandbox, ms. */
 export const REMOVE_TIMEOUT_MS = 20_000;
 
@@ -244,6 +247,44 @@ export class AgentClient {
   async closeForward(id: string): Promise<void> {
     const options = { timeoutMs: CALL_TIMEOUT_MS };
     await this.client.call(ForwardServiceName, 'Close', ForwardService.Close, { exec_id: id }, options);
+  }
+
+  /** The agent's and the guest's metrics, in Prometheus' text format; not to be believed. */
+  async metrics(): Promise<string> {
+    return (await this.call('GetMetrics', METHODS.GetMetrics, {}, { timeoutMs: STATS_TIMEOUT_MS })).metrics;
+  }
+
+  /** @param guestPath where the volume is mounted. @throws KataError `not_found` */
+  volumeStats(guestPath: string): Promise<VolumeStatsResponse> {
+    const options = { timeoutMs: STATS_TIMEOUT_MS };
+    return this.call('GetVolumeStats', METHODS.GetVolumeStats, { volume_guest_path: guestPath }, options);
+  }
+
+  /**
+   * Has a mounted file system grow.
+   * @param size bytes
+   * @throws KataError `unimplemented` by agents that cannot, Kata's among them
+   */
+  async resizeVolume(guestPath: string, size: number): Promise<void> {
+    const request = { volume_guest_path: guestPath, size };
+    await this.call('ResizeVolume', METHODS.ResizeVolume, request, { timeoutMs: OPERATION_TIMEOUT_MS });
+  }
+
+  /** The guest's packet filter rules, as iptables-save writes them; not to be believed. */
+  async ipTables(ipv6: boolean): Promise<Uint8Array> {
+    const options = { timeoutMs: OPERATION_TIMEOUT_MS };
+    return (await this.call('GetIPTables', METHODS.GetIPTables, { is_ipv6: ipv6 }, options)).data;
+  }
+
+  /** @param rules as iptables-restore reads them */
+  async setIpTables(ipv6: boolean, rules: Uint8Array): Promise<void> {
+    const request = { is_ipv6: ipv6, data: rules };
+    await this.call('SetIPTables', METHODS.SetIPTables, request, { timeoutMs: OPERATION_TIMEOUT_MS });
+  }
+
+  /** @param policy a document in Rego. @throws KataError `unimplemented` by agents without a policy engine */
+  async setPolicy(policy: string): Promise<void> {
+    await this.call('SetPolicy', METHODS.SetPolicy, { policy }, { timeoutMs: OPERATION_TIMEOUT_MS });
   }
 
   /** Waits until a container runs out of memory; no deadline. */
