@@ -21,6 +21,8 @@ const ARGUMENTS = new Map([
   ['--listen', 'agent.server_addr'],
   ['--log', 'agent.log'],
 ]);
+/** Arguments that stand for a word without a value. */
+const SWITCHES = new Map([['--debug-console', 'agent.debug_console']]);
 const LOG_LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'critical'];
 
 /** Reads `agent.*` words; unknown ones are the kernel's or others'. A value that is not of its kind keeps the default. */
@@ -42,17 +44,20 @@ export function parseCmdline(text: string): AgentOptions {
 }
 
 /**
- * Reads `--listen ADDRESS` and `--log LEVEL`.
+ * Reads `--listen ADDRESS`, `--log LEVEL` and `--debug-console`.
  * @throws Error on anything else
  */
 export function parseArguments(args: readonly string[]): AgentOptions {
   const words: string[] = [];
-  for (let i = 0; i < args.length; i += 2) {
+  for (let i = 0; i < args.length; i++) {
+    const argument = args[i] ?? '';
+    const key = ARGUMENTS.get(argument);
+    const word = SWITCHES.get(argument);
     const value = args[i + 1];
-    const key = ARGUMENTS.get(args[i] ?? '');
-    if (!key || value === undefined)
-      throw new Error(`usage: agent --listen unix:///PATH [--log LEVEL] (not ${args[i]})`);
-    words.push(`${key}=${value}`);
+    if (word) words.push(word);
+    else if (key && value !== undefined) words.push(`${key}=${value}`);
+    else throw new Error(`usage: agent --listen unix:///PATH [--log LEVEL] [--debug-console] (not ${argument})`);
+    if (key) i++;
   }
   return parseCmdline(words.join(' '));
 }

@@ -5,8 +5,10 @@
  * from its arguments and leaves the machine as it is.
  */
 import { boot, finishBoot, loadForContainers } from './boot.ts';
+import { withCallLog } from './call-log.ts';
 import { serveConfigured } from './channel.ts';
 import { MAX_CMDLINE_BYTES, parseArguments, parseCmdline } from './cmdline.ts';
+import { Consoles } from './console.ts';
 import { Forwards } from './forward.ts';
 import { EventLoop } from './loop.ts';
 import { loadNamed } from './modules.ts';
@@ -35,29 +37,37 @@ const { hotplugTimeoutMs } = options;
 let fitProcessors = () => {};
 let toLoad = modules;
 const forwards = new Forwards(sys, loop);
+const consoles = new Consoles(sys, loop, options.debugConsole);
 const system = systemHandlers(sys, loop, () => fitProcessors());
 const { GetGuestDetails } = system;
 const agent = [
   // The clock, the memory and the processors of a machine that is somebody else's are not for us to change.
   init ? system : { ...(GetGuestDetails ? { GetGuestDetails } : {}) },
   networkHandlers(sys, loop, hotplugTimeoutMs),
-  forwards.streams(
-    containerServices(sys, loop, {
-      hotplugTimeoutMs,
-      leaveOutLimits: !init,
-      onProcessorsOnline: (changed) => {
-        fitProcessors = changed;
-      },
-      needModules: () => {
-        if (toLoad) loadForContainers(sys, toLoad);
-        toLoad = undefined;
-      },
-      loadModule: (name, parameters) => loadNamed(sys, name, parameters),
-    }),
+  consoles.streams(
+    forwards.streams(
+      containerServices(sys, loop, {
+        hotplugTimeoutMs,
+        leaveOutLimits: !init,
+        onProcessorsOnline: (changed) => {
+          fitProcessors = changed;
+        },
+        needModules: () => {
+          if (toLoad) loadForContainers(sys, toLoad);
+          toLoad = undefined;
+        },
+        loadModule: (name, parameters) => loadNamed(sys, name, parameters),
+      }),
+    ),
   ),
 ];
-const services = servicesOf(healthHandlers(), forwards.handlers(), ...agent.map((part) => onceReady(ready, part)));
-serveConfigured(sys, loop, services, ready, options.serverAddress);
+const services = servicesOf(
+  healthHandlers(),
+  forwards.handlers(),
+  consoles.handlers(),
+  ...agent.map((part) => onceReady(ready, part)),
+);
+serveConfigured(sys, loop, withCallLog(services, sys, options.logLevel), ready, options.serverAddress);
 
 Object.assign(globalThis, {
   turn: (): boolean => {

@@ -1,6 +1,7 @@
 /** The services the agent serves, put together from the handlers of its parts. */
 import type { MessageType } from '../../host/proto/codec.ts';
 import { AgentServiceService, AgentServiceServiceName } from '../../host/proto/messages/agent.ts';
+import { ConsoleService, ConsoleServiceName } from '../../host/proto/messages/console.ts';
 import { ForwardService, ForwardServiceName } from '../../host/proto/messages/forward.ts';
 import { HealthService, HealthServiceName } from '../../host/proto/messages/health.ts';
 import type { Handler, Handlers } from './loop-interface.ts';
@@ -10,6 +11,8 @@ export type AgentHandlers = Handlers<typeof AgentServiceService>;
 export type HealthHandlers = Handlers<typeof HealthService>;
 /** Handlers of kata.edge.Forward; none: an agent without it. */
 export type ForwardHandlers = Handlers<typeof ForwardService>;
+/** Handlers of kata.edge.Console; none: an agent without it. */
+export type ConsoleHandlers = Handlers<typeof ConsoleService>;
 
 /** One method as the server calls it; its types were checked where the service was put together. */
 export interface Method {
@@ -29,6 +32,7 @@ export type Services = ReadonlyMap<string, ReadonlyMap<string, Method>>;
 export function servicesOf(
   health: HealthHandlers,
   forward: ForwardHandlers,
+  console: ConsoleHandlers,
   ...parts: readonly AgentHandlers[]
 ): Services {
   const merged: Record<string, unknown> = {};
@@ -43,6 +47,7 @@ export function servicesOf(
     [AgentServiceServiceName, methodsOf(AgentServiceService, merged)],
     [HealthServiceName, methodsOf(HealthService, health as Record<string, unknown>)],
     [ForwardServiceName, methodsOf(ForwardService, forward as Record<string, unknown>)],
+    [ConsoleServiceName, methodsOf(ConsoleService, console as Record<string, unknown>)],
   ]);
 }
 

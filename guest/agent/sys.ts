@@ -57,6 +57,8 @@ export interface SpawnOptions {
   readonly env: readonly string[];
   /** Descriptors for the child's 0, 1, 2; -1: /dev/null. All others are closed. */
   readonly stdio: readonly [number, number, number];
+  /** Path of a terminal: the controlling one of the child's new session, and its 0, 1, 2. */
+  readonly terminal?: string;
   readonly cwd?: string;
   readonly newSession?: boolean;
 }
@@ -162,6 +164,8 @@ export interface Sys {
   /** Every child that has ended since. Never blocks. */
   reap(): Reaped[];
   kill(pid: number, signal: number): void;
+  /** A new pty: its master, non-blocking, and the path of its slave. */
+  openTerminal(): { readonly master: number; readonly path: string };
   /** Rows and columns of the pty behind `fd`. */
   setWindowSize(fd: number, rows: number, columns: number): void;
   getpid(): number;

@@ -125,6 +125,7 @@ static void add_globals(JSContext *ctx, int argc, char **argv) {
   socket_module(ctx, sys);
   netlink_module(ctx, sys);
   process_module(ctx, sys);
+  terminal_module(ctx, sys);
   enter_module(ctx, sys);
   system_module(ctx, sys);
   poll_module(ctx, sys);

@@ -5,7 +5,6 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -70,22 +69,34 @@ bool stdio_of(JSContext *ctx, JSValueConst options, int copies[3]) {
   return good;
 }
 
+/* What a program is started with; NULL: nothing said. */
+struct start {
+  int stdio[3];
+  const char *cwd;
+  /* Path of a terminal that becomes its controlling one, in place of stdio. */
+  const char *terminal;
+  bool session;
+};
+
 /* posix_spawn shares memory until exec: a fork's page tables of a large agent are never copied. 0 or an errno. */
-static int spawn_with(char **argv, char **env, const int stdio[3], const char *cwd, bool session, pid_t *pid) {
+static int spawn_with(char **argv, char **env, const struct start *start, pid_t *pid) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   sigset_t none, all;
   sigemptyset(&none);
   sigfillset(&all);
-  short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (session ? POSIX_SPAWN_SETSID : 0);
+  short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (start->session ? POSIX_SPAWN_SETSID : 0);
   int reason = posix_spawn_file_actions_init(&actions);
   if (reason) return reason;
   if (!(reason = posix_spawnattr_init(&attributes))) {
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setflags(&attributes, flags);
-    for (int i = 0; i < 3 && !reason; i++) reason = posix_spawn_file_actions_adddup2(&actions, stdio[i], i);
-    if (!reason && cwd) reason = posix_spawn_file_actions_addchdir_np(&actions, cwd);
+    /* The session has begun by then: the terminal that its leader opens is its own. */
+    if (start->terminal) reason = posix_spawn_file_actions_addopen(&actions, 0, start->terminal, O_RDWR, 0);
+    for (int i = start->terminal ? 1 : 0; i < 3 && !reason; i++)
+      reason = posix_spawn_file_actions_adddup2(&actions, start->terminal ? 0 : start->stdio[i], i);
+    if (!reason && start->cwd) reason = posix_spawn_file_actions_addchdir_np(&actions, start->cwd);
     if (!reason) reason = posix_spawnp(pid, argv[0], &actions, &attributes, argv, env);
     posix_spawnattr_destroy(&attributes);
   }
@@ -93,31 +104,40 @@ static int spawn_with(char **argv, char **env, const int stdio[3], const char *c
   return reason;
 }
 
+/* A text that need not be there. False after having thrown. */
+static bool optional_text(JSContext *ctx, JSValueConst options, const char *name, const char **text) {
+  JSValue value = JS_GetPropertyStr(ctx, options, name);
+  bool good = !JS_IsException(value);
+  if (good && !JS_IsUndefined(value)) good = (*text = text_argument(ctx, value)) != NULL;
+  JS_FreeValue(ctx, value);
+  return good;
+}
+
 FUNCTION(spawn_process) {
   (void)self, (void)argc;
   JSValue result = JS_EXCEPTION;
-  int stdio[3] = {-1, -1, -1};
-  const char *cwd = NULL;
-  JSValue directory = JS_GetPropertyStr(ctx, argv[0], "cwd");
+  struct start start = {.stdio = {-1, -1, -1}};
   JSValue session = JS_GetPropertyStr(ctx, argv[0], "newSession");
   char **arguments = strings_of(ctx, argv[0], "argv");
   char **env = arguments ? strings_of(ctx, argv[0], "env") : NULL;
-  if (env && !JS_IsUndefined(directory) && !(cwd = text_argument(ctx, directory))) goto out;
-  if (!env || !stdio_of(ctx, argv[0], stdio)) goto out;
+  if (!env || !optional_text(ctx, argv[0], "cwd", &start.cwd)) goto out;
+  if (!optional_text(ctx, argv[0], "terminal", &start.terminal)) goto out;
+  if (!start.terminal && !stdio_of(ctx, argv[0], start.stdio)) goto out;
   if (!arguments[0]) {
     result = JS_ThrowTypeError(ctx, "spawn: argv is empty");
     goto out;
   }
+  start.session = start.terminal || JS_ToBool(ctx, session) > 0;
   pid_t pid;
-  errno = spawn_with(arguments, env, stdio, cwd, JS_ToBool(ctx, session) > 0, &pid);
+  errno = spawn_with(arguments, env, &start, &pid);
   result = errno ? throw_errno(ctx, "spawn", arguments[0]) : JS_NewInt32(ctx, pid);
 out:
   for (int i = 0; i < 3; i++)
-    if (stdio[i] >= 0) close(stdio[i]);
-  if (cwd) JS_FreeCString(ctx, cwd);
+    if (start.stdio[i] >= 0) close(start.stdio[i]);
+  JS_FreeCString(ctx, start.cwd);
+  JS_FreeCString(ctx, start.terminal);
   free_strings(arguments);
   free_strings(env);
-  JS_FreeValue(ctx, directory);
   JS_FreeValue(ctx, session);
   return result;
 }
@@ -143,17 +163,6 @@ FUNCTION(send_signal) {
   if (!int_argument(ctx, argv[0], INT32_MIN, INT32_MAX, &pid)) return JS_EXCEPTION;
   if (!int_argument(ctx, argv[1], 0, 64, &number)) return JS_EXCEPTION;
   return kill((pid_t)pid, (int)number) < 0 ? throw_errno(ctx, "kill", NULL) : JS_UNDEFINED;
-}
-
-FUNCTION(set_window_size) {
-  (void)self, (void)argc;
-  int fd;
-  int64_t rows, columns;
-  if (!fd_argument(ctx, argv[0], &fd)) return JS_EXCEPTION;
-  if (!int_argument(ctx, argv[1], 0, UINT16_MAX, &rows)) return JS_EXCEPTION;
-  if (!int_argument(ctx, argv[2], 0, UINT16_MAX, &columns)) return JS_EXCEPTION;
-  struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
-  return ioctl(fd, TIOCSWINSZ, &size) < 0 ? throw_errno(ctx, "TIOCSWINSZ", NULL) : JS_UNDEFINED;
 }
 
 FUNCTION(get_pid) {
@@ -212,8 +221,8 @@ FUNCTION(hold_namespaces) {
 
 static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("spawn", 1, spawn_process),         JS_CFUNC_DEF("reap", 0, reap_children),
-    JS_CFUNC_DEF("kill", 2, send_signal),            JS_CFUNC_DEF("setWindowSize", 3, set_window_size),
-    JS_CFUNC_DEF("getpid", 0, get_pid),              JS_CFUNC_DEF("holdNamespaces", 1, hold_namespaces),
+    JS_CFUNC_DEF("kill", 2, send_signal),            JS_CFUNC_DEF("getpid", 0, get_pid),
+    JS_CFUNC_DEF("holdNamespaces", 1, hold_namespaces),
 };
 
 void process_module(JSContext *ctx, JSValueConst sys) { ADD(sys, functions); }

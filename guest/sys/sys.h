@@ -46,6 +46,7 @@ void compare_module(JSContext *ctx, JSValueConst sys);
 void socket_module(JSContext *ctx, JSValueConst sys);
 void netlink_module(JSContext *ctx, JSValueConst sys);
 void process_module(JSContext *ctx, JSValueConst sys);
+void terminal_module(JSContext *ctx, JSValueConst sys);
 void enter_module(JSContext *ctx, JSValueConst sys);
 void system_module(JSContext *ctx, JSValueConst sys);
 void poll_module(JSContext *ctx, JSValueConst sys);

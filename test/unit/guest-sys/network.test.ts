@@ -116,7 +116,10 @@ options('from the kernel command line', () => {
 options('from arguments', () => {
   assert.is(parseArguments(['--listen', 'unix:///run/x', '--log', 'warn']).serverAddress, 'unix:///run/x');
   assert.is(parseArguments(['--log', 'warn']).logLevel, 'warn');
-  for (const bad of [['--listen'], ['--nonsense', '1'], ['toString', '1']])
+  assert.is(parseArguments(['--log', 'warn']).debugConsole, false);
+  assert.is(parseArguments(['--debug-console', '--log', 'warn']).debugConsole, true);
+  assert.is(parseArguments(['--log', 'warn', '--debug-console']).logLevel, 'warn');
+  for (const bad of [['--listen'], ['--debug-console', 'yes'], ['--nonsense', '1'], ['toString', '1']])
     assert.throws(() => parseArguments(bad), /usage/);
 });
 

@@ -21,6 +21,7 @@ function named({ exec_id: id }: { exec_id: string }): Process {
 const services = servicesOf(
   {},
   {},
+  {},
   {
     ExecProcess: ({ exec_id: id, process }) => {
       const [stdin, stdout, stderr] = [sys.pipe(), sys.pipe(), sys.pipe()];

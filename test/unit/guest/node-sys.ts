@@ -90,6 +90,9 @@ export function nodeSys(): NodeSys {
     kill: wrapped((pid: number, signal: number) => {
       process.kill(pid, signal);
     }),
+    openTerminal: () => {
+      throw new SysError('ENOSYS', 'no terminals on Node; the agent as a process has them');
+    },
     setWindowSize: wrapped(native.windowSize),
     getpid: () => process.pid,
     mount: wrapped((source: string, target: string, fstype: string, flags: number, data: string) => {
