@@ -137,7 +137,9 @@ export class Consoles {
     this.open.delete(id);
     if (!process) return;
     process.close();
-    const signal = (number: number): void => attempt(() => this.sys.kill(-process.pid, number));
+    const signal = (number: number): void => {
+      attempt(() => this.sys.kill(-process.pid, number));
+    };
     if (process.status !== undefined) return;
     signal(SIGHUP);
     void this.loop.sleep(HANG_UP_MS).then(() => {
