@@ -30,6 +30,25 @@ export class Values {
     }
   }
 
+  /**
+   * The same with some keys set otherwise; what another name of such a key says is dropped.
+   * @throws KataError `invalid_argument` as the constructor
+   */
+  overlaid(overrides: Merged): Values {
+    const merged: Merged = new Map([...this.merged].map(([table, keys]) => [table, new Map(keys)]));
+    for (const [table, keys] of overrides) {
+      const all = merged.get(table) ?? new Map();
+      merged.set(table, all);
+      for (const [key, origin] of keys) {
+        const alias = SCHEMA[table]?.[key]?.alias;
+        const dot = alias?.lastIndexOf('.') ?? -1;
+        if (alias) merged.get(alias.slice(0, dot))?.delete(alias.slice(dot + 1));
+        all.set(key, origin);
+      }
+    }
+    return new Values(merged, this.hypervisor);
+  }
+
   string(table: string, key: string, fallback: string): string {
     return (this.get(table, key) as string | undefined) ?? fallback;
   }
