@@ -1,9 +1,13 @@
 /** configuration.toml as the program uses it: typed, checked, with defaults for all that is not set. */
 import { type Assets, assetsOf, remoteAssetsOf } from './assets.ts';
+import { type BlockSettings, blockOf } from './block.ts';
 import { type Merged, readMerged, type Table } from './files.ts';
 import { hypervisorTable } from './hypervisor-table.ts';
 import type { Machine } from './machine.ts';
+import { type MachineDevices, machineDevicesOf, seccompOf } from './machine-devices.ts';
+import { type MemorySettings, memoryOf } from './memory.ts';
 import { type Networking, networkingOf } from './networking.ts';
+import { type Rates, ratesOf } from './rates.ts';
 import { type RemoteSettings, remoteSettings } from './remote.ts';
 import { type Sharing, sharingOf } from './sharing.ts';
 import { MAX_MEMORY_MIB, MAX_VCPUS, type Sizes, sizesOf } from './sizes.ts';
@@ -21,9 +25,11 @@ export const MAX_TIMEOUT_S = 86_400;
 export const MAX_EXPRESSION_LENGTH = 256;
 const DEFAULT_SECCOMP_SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 
-export interface Configuration extends Assets, Sizes, Sharing, Networking {
+export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates {
   /** Resolved path; undefined: no file, all defaults. */
   readonly file: string | undefined;
+  /** What it was made of. */
+  readonly values: Values;
   /** The machine whose limits hold: with a remote hypervisor not this one. */
   readonly machine: Machine;
   /** undefined: the hypervisor is QEMU. */
@@ -34,6 +40,9 @@ export interface Configuration extends Assets, Sizes, Sharing, Networking {
   readonly cpuFeatures: string;
   readonly kernelParams: string;
   readonly seccompSandbox: string;
+  readonly block: BlockSettings;
+  readonly memory: MemorySettings;
+  readonly devices: MachineDevices;
   readonly debug: boolean;
   readonly guestHookPath: string;
   readonly kernelModules: readonly string[];
@@ -67,6 +76,14 @@ export async function loadConfiguration(file: string | undefined, machine: Machi
   return configure(values, file, values.hypervisor === REMOTE ? unlimited(machine) : machine);
 }
 
+/**
+ * The configuration with some keys set otherwise, as annotations do: typed and checked as a whole, like a file.
+ * @throws KataError as `loadConfiguration`, naming what set the key
+ */
+export function reconfigure({ values, file, machine }: Configuration, overrides: Merged): Configuration {
+  return configure(values.overlaid(overrides), file, machine);
+}
+
 function configure(values: Values, file: string | undefined, machine: Machine): Configuration {
   const { hypervisor } = values;
   const arm = machine.arch === 'arm64';
@@ -74,6 +91,7 @@ function configure(values: Values, file: string | undefined, machine: Machine): 
   const dialMs = seconds(values, 'agent.kata', 'dial_timeout', DEFAULT_DIAL_TIMEOUT_S);
   return {
     file,
+    values,
     machine,
     remote,
     qemuPath: values.path(QEMU, 'path', `/usr/bin/qemu-system-${arm ? 'aarch64' : 'x86_64'}`),
@@ -82,10 +100,14 @@ function configure(values: Values, file: string | undefined, machine: Machine): 
     cpuFeatures: values.string(QEMU, 'cpu_features', ''),
     ...(remote ? remoteAssetsOf(values) : assetsOf(values, machine.guest, arm ? 'Image' : 'vmlinux')),
     kernelParams: values.string(QEMU, 'kernel_params', ''),
-    seccompSandbox: seccomp(values),
+    seccompSandbox: seccompOf(values) || DEFAULT_SECCOMP_SANDBOX,
     ...sizesOf(values, machine),
     ...sharingOf(values),
     ...networkingOf(values),
+    ...ratesOf(values),
+    block: blockOf(values),
+    memory: memoryOf(values),
+    devices: machineDevicesOf(values),
     debug: values.boolean(hypervisor, 'enable_debug', false) || values.boolean('runtime', 'enable_debug', false),
     guestHookPath: values.string(hypervisor, 'guest_hook_path', ''),
     // Kata's too sends a remote machine none.
@@ -103,11 +125,6 @@ function configure(values: Values, file: string | undefined, machine: Machine): 
 /** The sizes of a peer's machines are the peer's business. */
 function unlimited(machine: Machine): Machine {
   return { ...machine, cpus: MAX_VCPUS, memoryMib: MAX_MEMORY_MIB };
-}
-
-function seccomp(values: Values): string {
-  const set = values.string(QEMU, 'seccompsandbox', '') || values.string(QEMU, 'seccomp_sandbox', '');
-  return set || DEFAULT_SECCOMP_SANDBOX;
 }
 
 function expressions(values: Values): readonly string[] {

@@ -4,6 +4,9 @@
  * device, one restored from a template has them hot-plugged when it goes on.
  */
 import type { DeviceArguments } from '../agent/transport.ts';
+import type { BlockSettings } from '../config/block.ts';
+import type { MachineDevices } from '../config/machine-devices.ts';
+import type { MemorySettings } from '../config/memory.ts';
 
 /** How the guest finds a plugged device: slot numbers from the root bus, hexadecimal, e.g. `02/00`. */
 export type PciPath = string;
@@ -57,6 +60,10 @@ export interface VmConfig {
   /** MiB at boot. */
   readonly memoryMib: number;
   readonly seccompSandbox: string;
+  /** Absent, each of them: as the machine is without configuration. */
+  readonly block?: BlockSettings | undefined;
+  readonly memory?: MemorySettings | undefined;
+  readonly devices?: MachineDevices | undefined;
   readonly debug: boolean;
   /** Path of the network namespace the VMM runs in; absent or empty: that of the shim. */
   readonly networkNamespace?: string | undefined;
@@ -72,6 +79,8 @@ export interface NicBackend {
   readonly fds?: readonly number[] | undefined;
   /** As `02:42:ac:11:00:02`. */
   readonly mac: string;
+  /** Pairs of queues; absent: one. The device was made with as many. */
+  readonly queues?: number | undefined;
 }
 
 /** How a VMM ended. */

@@ -6,20 +6,20 @@ import type { RemoteVm, VmConfig } from '../hypervisor/hypervisor.ts';
 import { sizeOf } from '../resources/sizing.ts';
 import type { Identity } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
+import { monitorLink, monitorSocket } from '../sandbox/monitor-link.ts';
 import { OOM_GRACE_MS } from '../sandbox/oom.ts';
 import type { Expected, Parts } from '../sandbox/parts.ts';
+import { podNameOf } from '../sandbox/pod-name.ts';
 import { Sandbox } from '../sandbox/sandbox.ts';
 import type { Observer } from '../sandbox/sandbox-options.ts';
 import type { SandboxSpec } from '../sandbox/sandbox-spec.ts';
+import type { SandboxDescription } from '../sandbox/state-file.ts';
 import type { Timeline } from '../sandbox/timeline.ts';
+import type { Door } from '../sandbox/vm.ts';
 
 /** Reads of one stream in flight: our own agent answers them in order, a Kata agent need not. */
 const OWN_READS_IN_FLIGHT = 2;
 const KATA_READS_IN_FLIGHT = 1;
-
-/** Annotations by which containerd's CRI and CRI-O name a pod. */
-const POD_NAMES = ['io.kubernetes.cri.sandbox-name', 'io.kubernetes.cri-o.KubeName'];
-const POD_NAMESPACES = ['io.kubernetes.cri.sandbox-namespace', 'io.kubernetes.cri-o.Namespace'];
 
 /** What somebody wants a sandbox for. */
 export interface SandboxOrder {
@@ -37,6 +37,12 @@ export interface BootOptions {
   readonly socket: string;
   /** Directory of the program's files. */
   readonly lib: string;
+  /** The program's own; absent: it is not known. */
+  readonly version?: string | undefined;
+  /** Makes the door by which people look in. Absent: there is none. */
+  readonly door?: ((managed: Managed) => Door) | undefined;
+  /** Where Kata's tools look for management sockets; tests name their own. */
+  readonly linkDirectory?: string | undefined;
   readonly debug: boolean;
   /** Whether anybody is connected. */
   readonly attended: () => boolean;
@@ -45,6 +51,15 @@ export interface BootOptions {
   readonly parts: (configuration: Configuration) => Parts;
   /** Where configuration.toml is looked for; tests name their own. */
   readonly searchPath?: readonly string[];
+}
+
+/** Whom a door leads to. */
+export interface Managed {
+  /** Once the door is open; it may not be booted yet. */
+  readonly sandbox: () => Sandbox;
+  readonly configuration: Configuration;
+  readonly description: SandboxDescription;
+  readonly log: Log;
 }
 
 /**
@@ -85,7 +100,12 @@ export function newSandbox(
   observer: Observer,
 ): Sandbox {
   const { identity, socket, log, debug, parts } = options;
-  return new Sandbox({
+  const description = describe(options, configuration, order.spec);
+  // It is opened by the sandbox it leads to.
+  const door = options.door?.({ sandbox: () => sandbox, configuration, description, log });
+  const sandbox: Sandbox = new Sandbox({
+    description,
+    door,
     identity,
     bundle: order.bundle,
     spec: order.spec,
@@ -106,6 +126,23 @@ export function newSandbox(
     observer,
     attended: options.attended,
   });
+  return sandbox;
+}
+
+function describe(options: BootOptions, { file }: Configuration, spec: SandboxSpec): SandboxDescription {
+  const { identity, version = '', lib, linkDirectory } = options;
+  const pod = podNameOf(spec);
+  const doors = {
+    monitor: monitorSocket(identity.directory),
+    monitorLink: monitorLink(identity.id, linkDirectory),
+  };
+  return {
+    ...(pod ? { pod } : {}),
+    program: { version, lib },
+    configuration: file ?? '',
+    createdAt: Date.now(),
+    ...(options.door ? doors : {}),
+  };
 }
 
 function vmConfig(configuration: Configuration, identity: Identity, spec: SandboxSpec, debug: boolean): VmConfig {
@@ -125,20 +162,16 @@ function vmConfig(configuration: Configuration, identity: Identity, spec: Sandbo
     maxVcpus: configuration.maxVcpus,
     memoryMib: size.memoryMib,
     seccompSandbox: configuration.seccompSandbox,
+    block: configuration.block,
+    memory: configuration.memory,
+    devices: configuration.devices,
     debug: debug || configuration.debug,
     remote: remoteVm(configuration, spec),
   };
 }
 
-function remoteVm({ remote }: Configuration, { annotations, pod }: SandboxSpec): RemoteVm | undefined {
+function remoteVm({ remote }: Configuration, spec: SandboxSpec): RemoteVm | undefined {
   if (!remote) return undefined;
-  const first = (names: readonly string[]): string => {
-    const name = names.find((each) => Object.hasOwn(annotations, each));
-    return name === undefined ? '' : (annotations[name] ?? '');
-  };
-  return {
-    ...remote,
-    podName: pod?.metadata?.name || first(POD_NAMES),
-    podNamespace: pod?.metadata?.namespace || first(POD_NAMESPACES),
-  };
+  const pod = podNameOf(spec);
+  return { ...remote, podName: pod?.name ?? '', podNamespace: pod?.namespace ?? '' };
 }

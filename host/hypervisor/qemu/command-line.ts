@@ -2,6 +2,17 @@
 import type { DeviceArguments } from '../../agent/transport.ts';
 import { KataError } from '../../error.ts';
 import type { Accelerator, PciPath, VmConfig } from '../hypervisor.ts';
+import { memoryBackend } from './backing.ts';
+import {
+  configuredDevices,
+  deviceParams,
+  escapeCommas,
+  firstDevices,
+  machineOptions,
+  verityParams,
+} from './devices.ts';
+
+export { escapeCommas } from './devices.ts';
 
 /** Descriptors QEMU inherits: its control channel, its console, then the devices' own. */
 export const QMP_FD = 3;
@@ -91,9 +102,15 @@ export function hotplugSlots(machineType: string): HotplugSlot[] {
 /**
  * The whole command line but the program.
  * @param devices of the agent's transport; `{{fd<n>}}` in them becomes the number QEMU sees
+ * @param hugePageKib of `hugePageSize`
  * @throws KataError `failed_precondition` for a machine type that is unknown or needs KVM
  */
-export function qemuArguments(config: VmConfig, devices: DeviceArguments, accelerator: Accelerator): string[] {
+export function qemuArguments(
+  config: VmConfig,
+  devices: DeviceArguments,
+  accelerator: Accelerator,
+  hugePageKib?: number,
+): string[] {
   const machine = machineOf(config, accelerator);
   return [
     // Threads have names of their own: those that run vCPUs are told apart by them.
@@ -104,16 +121,19 @@ export function qemuArguments(config: VmConfig, devices: DeviceArguments, accele
     // Present from the start but asleep in the guest (maxcpus=): waking one needs no hot-plug, which TCG cannot undo.
     ...['-smp', `${Math.max(config.vcpus, config.maxVcpus)}`],
     ...['-m', `size=${config.memoryMib}M`],
-    // Shared: vhost-user daemons map it.
-    ...['-object', `memory-backend-memfd,id=mem,size=${config.memoryMib}M,share=on`],
+    ...['-object', memoryBackend(config.memoryMib, config.memory, hugePageKib)],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-rtc', 'base=utc,clock=host'],
     ...['-sandbox', config.seccompSandbox || DEFAULT_SECCOMP],
     ...['-chardev', `socket,id=qmp,fd=${QMP_FD}`, '-mon', 'chardev=qmp,mode=control'],
+    // What a guest does that no device allows goes to QEMU's stderr.
+    ...(config.debug ? ['-d', 'guest_errors'] : []),
+    ...firstDevices(config),
     ...consoleArguments(config),
     ...guestArguments(config),
     ...['-append', kernelCommandLine(config, accelerator)],
     ...hotplugArguments(machine),
+    ...configuredDevices(config, isKata(config)),
     ...devices.arguments.map((argument) => placeDescriptors(argument, devices.fds.length)),
   ];
 }
@@ -124,20 +144,16 @@ export function kernelCommandLine(config: VmConfig, accelerator: Accelerator): s
   const asleep = config.maxVcpus > config.vcpus;
   return [
     `console=${machine.serialConsole}`,
-    ...(isKata(config) ? ['console=hvc0'] : []),
+    ...(isKata(config) && !config.devices?.legacySerial ? ['console=hvc0'] : []),
     config.debug ? 'debug' : 'quiet loglevel=1',
     machine.kernelParams,
     ...(asleep ? [`maxcpus=${config.vcpus}`] : []),
     ...(config.image === undefined ? [] : imageParams(config)),
+    deviceParams(config),
     config.kernelParams,
   ]
     .filter((part) => part !== '')
     .join(' ');
-}
-
-/** QEMU splits option values at commas; a doubled one stands for itself. */
-export function escapeCommas(value: string): string {
-  return value.replaceAll(',', ',,');
 }
 
 function machineOf(config: VmConfig, accelerator: Accelerator): Machine {
@@ -163,19 +179,20 @@ function isKata(config: VmConfig): boolean {
 }
 
 function machineProperties(config: VmConfig, machine: Machine, accelerator: Accelerator): string {
-  return join([machine.properties(accelerator), 'memory-backend=mem', config.machineAccelerators]);
+  // Kata's file for arm64 names the interrupt controller of KVM.
+  const words = config.machineAccelerators.split(',');
+  const configured = words.filter((word) => accelerator === 'kvm' || word !== 'gic-version=host').join(',');
+  return join([machine.properties(accelerator), 'memory-backend=mem', ...machineOptions(config), configured]);
 }
 
 function consoleArguments(config: VmConfig): string[] {
   const socket = `socket,id=console,fd=${CONSOLE_FD}`;
-  if (!isKata(config)) return ['-chardev', socket, '-serial', 'chardev:console'];
+  if (!isKata(config) || config.devices?.legacySerial) return ['-chardev', socket, '-serial', 'chardev:console'];
   // Kata's kernels speak on hvc0; panics before it is there come over the serial line.
   return [
     ...['-chardev', `${socket},mux=on`, '-serial', 'chardev:console'],
     ...['-device', 'virtio-serial-pci,id=console-bus,disable-legacy=on'],
     ...['-device', 'virtconsole,bus=console-bus.0,chardev=console'],
-    ...['-object', 'rng-random,id=rng0,filename=/dev/urandom'],
-    ...['-device', 'virtio-rng-pci,rng=rng0,disable-legacy=on'],
   ];
 }
 
@@ -201,7 +218,7 @@ function imageParams(config: VmConfig): string[] {
   const fstype = config.rootfsType ?? 'ext4';
   const flags = fstype === 'ext4' ? 'rootflags=data=ordered,errors=remount-ro ' : '';
   return [
-    `root=/dev/vda1 ${flags}ro rootfstype=${fstype}`,
+    `${verityParams(config) ?? 'root=/dev/vda1'} ${flags}ro rootfstype=${fstype}`,
     'systemd.unit=kata-containers.target systemd.mask=systemd-networkd.service systemd.mask=systemd-networkd.socket',
     'scsi_mod.scan=none',
   ];
