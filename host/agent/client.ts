@@ -1,7 +1,9 @@
 /** Calls to the guest agent, each with its deadline. The guest is hostile: whatever it answers is bounded by the codec. */
 import { KataError } from '../error.ts';
+import { Durations } from '../metrics/durations.ts';
 import { type Init, type MessageType, message } from '../proto/codec.ts';
 import * as agent from '../proto/messages/agent.ts';
+import { type ConsoleOpenRequest, ConsoleService, ConsoleServiceName } from '../proto/messages/console.ts';
 import type { VolumeStatsResponse } from '../proto/messages/csi.ts';
 import { ForwardService, ForwardServiceName } from '../proto/messages/forward.ts';
 import { HealthCheckResponse_ServingStatus, HealthService, HealthServiceName } from '../proto/messages/health.ts';
@@ -58,6 +60,9 @@ export interface ProcessRef {
 }
 
 export class AgentClient {
+  /** How long calls took, by the name of their request, as Kata names them. Those of output and input are not counted. */
+  readonly durations = new Durations();
+
   /** @param client one connection; its owner closes it by `close` */
   constructor(private readonly client: Client) {}
 
@@ -157,9 +162,8 @@ export class AgentClient {
     await this.call('CopyFile', METHODS.CopyFile, request);
   }
 
-  stats(containerId: string): Promise<agent.StatsContainerResponse> {
-    const options = { timeoutMs: STATS_TIMEOUT_MS };
-    return this.call('StatsContainer', METHODS.StatsContainer, { container_id: containerId }, options);
+  stats(containerId: string, timeoutMs: number = STATS_TIMEOUT_MS): Promise<agent.StatsContainerResponse> {
+    return this.call('StatsContainer', METHODS.StatsContainer, { container_id: containerId }, { timeoutMs });
   }
 
   /** What a container has written into its termination message; empty: nothing. @throws KataError `not_found` without such a file */
@@ -190,7 +194,8 @@ export class AgentClient {
    * @returns how many bytes the process took
    */
   async writeStdin(process: ProcessRef, data: Uint8Array): Promise<number> {
-    return (await this.call('WriteStdin', METHODS.WriteStdin, { ...process, data }, { timeoutMs: 0 })).len;
+    const request = { ...process, data };
+    return (await this.client.call(SERVICE, 'WriteStdin', METHODS.WriteStdin, request, { timeoutMs: 0 })).len;
   }
 
   /**
@@ -250,8 +255,8 @@ export class AgentClient {
   }
 
   /** The agent's and the guest's metrics, in Prometheus' text format; not to be believed. */
-  async metrics(): Promise<string> {
-    return (await this.call('GetMetrics', METHODS.GetMetrics, {}, { timeoutMs: STATS_TIMEOUT_MS })).metrics;
+  async metrics(timeoutMs: number = STATS_TIMEOUT_MS): Promise<string> {
+    return (await this.call('GetMetrics', METHODS.GetMetrics, {}, { timeoutMs })).metrics;
   }
 
   /** @param guestPath where the volume is mounted. @throws KataError `not_found` */
@@ -287,6 +292,34 @@ export class AgentClient {
     await this.call('SetPolicy', METHODS.SetPolicy, { policy }, { timeoutMs: OPERATION_TIMEOUT_MS });
   }
 
+  /**
+   * A shell in the guest itself, or a command (`args`). It is read and written as a process of no container, as a connection is.
+   * @throws KataError `permission_denied` where the kernel command line does not allow it, `unimplemented` by Kata's agent
+   */
+  async openConsole(request: Init<ConsoleOpenRequest>): Promise<void> {
+    const options = { timeoutMs: CALL_TIMEOUT_MS };
+    await this.client.call(ConsoleServiceName, 'Open', ConsoleService.Open, request, options);
+  }
+
+  async resizeConsole(id: string, rows: number, columns: number): Promise<void> {
+    const request = { exec_id: id, rows, columns };
+    await this.client.call(ConsoleServiceName, 'Resize', ConsoleService.Resize, request, {
+      timeoutMs: CALL_TIMEOUT_MS,
+    });
+  }
+
+  /** No deadline: the status of its end. */
+  async waitConsole(id: string): Promise<number> {
+    const request = { exec_id: id };
+    return (await this.client.call(ConsoleServiceName, 'Wait', ConsoleService.Wait, request, { timeoutMs: 0 })).status;
+  }
+
+  /** Ends it, if it still runs. Idempotent. */
+  async closeConsole(id: string): Promise<void> {
+    const options = { timeoutMs: CALL_TIMEOUT_MS };
+    await this.client.call(ConsoleServiceName, 'Close', ConsoleService.Close, { exec_id: id }, options);
+  }
+
   /** Waits until a container runs out of memory; no deadline. */
   async oomEvent(): Promise<string> {
     return (await this.call('GetOOMEvent', METHODS.GetOOMEvent, {}, { timeoutMs: 0 })).container_id;
@@ -298,6 +331,7 @@ export class AgentClient {
     request: Init<Req>,
     options: CallOptions = { timeoutMs: CALL_TIMEOUT_MS },
   ): Promise<Res> {
+    const began = performance.now();
     try {
       return await this.client.call(SERVICE, name, method, request, options);
     } catch (thrown) {
@@ -308,6 +342,8 @@ export class AgentClient {
         });
       }
       throw thrown;
+    } finally {
+      this.durations.record(method[0].name, performance.now() - began);
     }
   }
 }

@@ -1,5 +1,6 @@
 /** The Task service: containerd's calls, answered from memory wherever the guest need not be asked. */
 import { KataError } from '../error.ts';
+import { Durations } from '../metrics/durations.ts';
 import { rewriteProcess, rewriteResources } from '../oci/rewrite.ts';
 import { translateProcess, translateResources } from '../oci/translate.ts';
 import { encode } from '../proto/codec.ts';
@@ -13,7 +14,7 @@ import { checkIdentifier } from '../sandbox/identity.ts';
 import type { GuestProcess, ProcessState, StreamPaths } from '../sandbox/process.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { Observer } from '../sandbox/sandbox-options.ts';
-import type { CallContext, Handlers } from '../ttrpc/types.ts';
+import type { CallContext, Handler, Handlers } from '../ttrpc/types.ts';
 import { Creation, unlessAborted } from './creation.ts';
 import type { EventSink } from './events.ts';
 import { payloadOf } from './payload.ts';
@@ -55,7 +56,10 @@ export class Tasks implements Observer {
 
   constructor(private readonly options: TaskOptions) {}
 
-  readonly handlers: Handlers<typeof TaskService> = {
+  /** How long calls took, by Kata's names for them. */
+  readonly durations = new Durations();
+
+  private readonly calls: Handlers<typeof TaskService> = {
     Create: (request, call) => this.create(request, call),
     Start: (request) => this.start(request),
     State: (request) => this.state(request),
@@ -76,6 +80,8 @@ export class Tasks implements Observer {
       throw new KataError('unimplemented', 'checkpoints are not supported for containers in virtual machines');
     },
   };
+
+  readonly handlers: Handlers<typeof TaskService> = timed(this.calls, this.durations);
 
   exited(container: Container, execId: string, process: GuestProcess): void {
     // One whose Create was never answered is not known to anybody.
@@ -291,6 +297,18 @@ export class Tasks implements Observer {
 export function streamsOf(request: StreamPaths): StreamPaths {
   const { stdin, stdout, stderr, terminal } = request;
   return { stdin, stdout, stderr, terminal };
+}
+
+/** The same handlers, timed. */
+function timed<Table extends object>(handlers: Table, durations: Durations): Table {
+  const entries = Object.entries(handlers as Record<string, Handler<unknown, unknown>>).map(([method, handler]) => {
+    // `ResizePty` is `resize_pty` in Kata's metrics, `CloseIO` `close_io`.
+    const action = method.replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase();
+    const call: Handler<unknown, unknown> = (request, context) =>
+      durations.timed(action, () => handler(request, context));
+    return [method, call] as const;
+  });
+  return Object.fromEntries(entries) as unknown as Table;
 }
 
 function exitOf(pid: number, process: GuestProcess): task.DeleteResponse {
