@@ -3,6 +3,7 @@ import { annotate } from '../config/annotations.ts';
 import { type Configuration, loadConfiguration, thisMachine } from '../config/configuration.ts';
 import { findFile } from '../config/files.ts';
 import type { RemoteVm, VmConfig } from '../hypervisor/hypervisor.ts';
+import type { Durations } from '../metrics/durations.ts';
 import { sizeOf } from '../resources/sizing.ts';
 import type { Identity } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
@@ -59,6 +60,8 @@ export interface Managed {
   readonly sandbox: () => Sandbox;
   readonly configuration: Configuration;
   readonly description: SandboxDescription;
+  /** How long containerd's calls took. */
+  readonly calls: Durations | undefined;
   readonly log: Log;
 }
 
@@ -97,12 +100,12 @@ export function newSandbox(
   configuration: Configuration,
   order: SandboxOrder,
   timeline: Timeline,
-  observer: Observer,
+  observer: Observer & { readonly durations?: Durations },
 ): Sandbox {
   const { identity, socket, log, debug, parts } = options;
   const description = describe(options, configuration, order.spec);
   // It is opened by the sandbox it leads to.
-  const door = options.door?.({ sandbox: () => sandbox, configuration, description, log });
+  const door = options.door?.({ sandbox: () => sandbox, configuration, description, calls: observer.durations, log });
   const sandbox: Sandbox = new Sandbox({
     description,
     door,
