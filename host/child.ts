@@ -30,6 +30,8 @@ export interface ChildOptions {
   readonly dropCapabilities: boolean;
   /** Path of the network namespace the child is born in; absent or empty: this process's. */
   readonly networkNamespace?: string | undefined;
+  /** Is given what the child writes on stderr, as it comes. */
+  readonly stderr?: ((chunk: Buffer) => void) | undefined;
 }
 
 export class Child {
@@ -81,6 +83,7 @@ export class Child {
         { cause: thrown },
       );
     }
+    if (options.stderr) child.stderr?.on('data', options.stderr);
     return new Child(child, child.pid);
   }
 

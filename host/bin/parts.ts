@@ -32,7 +32,8 @@ export function realParts(configuration: Configuration): Parts {
     forceGuestPull: configuration.forceGuestPull,
   };
   return {
-    hypervisor: (config, log) => (config.remote ? new Remote(config, config.remote, log) : new Qemu(config)),
+    hypervisor: (config, log) =>
+      config.remote ? new Remote(config, config.remote, log) : new Qemu(config, undefined, log),
     transport: ({ directory }, log, hypervisor) => {
       if (hypervisor instanceof Remote) return new RemoteTransport(() => hypervisor.agentSocket);
       const guest = configuration.ownGuest ? 'own' : 'kata';

@@ -1,17 +1,23 @@
 /** A virtual machine run by QEMU. */
-import { accessSync, constants, statSync } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
+import { access, copyFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeviceArguments } from '../../agent/transport.ts';
 import { Child } from '../../child.ts';
+import type { BlockAio } from '../../config/block.ts';
 import { KataError, reasonOf } from '../../error.ts';
 import type { ProcessIdentity } from '../../process.ts';
 import { oneLine, Tail } from '../../tail.ts';
 import type { Accelerator, Hypervisor, NicBackend, PciPath, VmConfig, VmExit } from '../hypervisor.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
+import { hugePageSize } from './backing.ts';
 import { type HotplugSlot, hotplugSlots, qemuArguments } from './command-line.ts';
-import { Qmp } from './qmp.ts';
+import { VARIABLES_FILE } from './devices.ts';
+import { blockNode, type Disk, diskDevice, lacksIoUring } from './disk.ts';
+import { checkFiles } from './files.ts';
+import { type QemuLog, SILENT, WordsLog } from './log.ts';
+import { Qmp, type QmpEvent } from './qmp.ts';
 
 /** What QEMU gets to greet on its control channel, ms; it takes 60 to 150 on an idle machine. */
 export const START_MS = 30_000;
@@ -25,6 +31,9 @@ const DRIVER_POLL_MS = 5;
 const DEFAULT_FS_QUEUE_SIZE = 1024;
 /** With it the host's kernel moves packets itself. */
 const VHOST_NET = '/dev/vhost-net';
+
+/** Events after which a machine that is to be dumped goes on no more. */
+const ENDS: readonly string[] = ['GUEST_PANICKED', 'SHUTDOWN'];
 
 /** A device's own part of QEMU, undone in reverse when the device goes. */
 interface Plugged {
@@ -47,14 +56,20 @@ export class Qemu implements Hypervisor {
   #starting: Promise<void> | undefined;
   #stopped = false;
   #guestRuns = false;
+  readonly #log: QemuLog;
+  #aio: BlockAio | undefined;
+  #disks = 0;
+  #ending = false;
 
   /**
    * @param config what the VM is made of
    * @param choice the accelerator, if the caller has chosen it; otherwise `start` does
    */
-  constructor(config: VmConfig, choice?: AcceleratorChoice) {
+  constructor(config: VmConfig, choice?: AcceleratorChoice, log: QemuLog = SILENT) {
     this.#config = config;
     this.#choice = choice;
+    this.#log = log;
+    this.#aio = config.block?.aio;
     this.#freeSlots = hotplugSlots(config.machineType);
     this.exited = new Promise((resolve) => {
       this.#settleExited = resolve;
@@ -104,30 +119,47 @@ export class Qemu implements Hypervisor {
     const found = await stat(path).catch((thrown: unknown) => {
       throw new KataError('not_found', `block device ${path} cannot be used: ${reasonOf(thrown)}`, { cause: thrown });
     });
-    const file = { driver: found.isBlockDevice() ? 'host_device' : 'file', filename: path, 'read-only': readOnly };
-    return this.#plug(
-      id,
-      { command: 'blockdev-add', args: { driver: 'raw', 'node-name': node, 'read-only': readOnly, file } },
-      { remove: 'blockdev-del', args: { 'node-name': node } },
-      { driver: 'virtio-blk-pci', drive: node, 'share-rw': readOnly, 'disable-legacy': 'on' },
-    );
+    const disk = { node, path, blockDevice: found.isBlockDevice(), readOnly, index: this.#disks++ };
+    try {
+      return await this.#plugDisk(id, disk);
+    } catch (thrown) {
+      if (this.#aio !== 'io_uring' || !lacksIoUring(thrown)) throw thrown;
+      // Kata's file names it, and neither every QEMU nor every host has it.
+      this.#log.warn('disks are read and written by threads instead of io_uring', { reason: reasonOf(thrown) });
+      this.#aio = 'threads';
+      return await this.#plugDisk(id, disk);
+    }
   }
 
-  async plugNic(id: string, { device, fds, mac }: NicBackend): Promise<PciPath> {
+  async plugNic(id: string, { device, fds, mac, queues = 1 }: NicBackend): Promise<PciPath> {
     const netdev = this.#backendName('net');
-    const vhost = await access(VHOST_NET).then(
-      () => true,
-      () => false,
-    );
+    const { vhostNet = true, iommuPlatform = false } = this.#config.devices ?? {};
+    const vhost =
+      vhostNet &&
+      (await access(VHOST_NET).then(
+        () => true,
+        () => false,
+      ));
+    const several = queues > 1 && { queues };
     return this.#plug(
       id,
       {
         command: 'netdev_add',
-        args: { type: 'tap', id: netdev, vhost, ...(await this.#tapOptions(netdev, device, fds ?? [])) },
+        args: { type: 'tap', id: netdev, vhost, ...(await this.#tapOptions(netdev, device, fds ?? [])), ...several },
       },
       { remove: 'netdev_del', args: { id: netdev } },
       // Without its boot ROM, which nothing would run.
-      { driver: 'virtio-net-pci', netdev, mac, mq: false, romfile: '', 'disable-legacy': 'on' },
+      {
+        driver: 'virtio-net-pci',
+        netdev,
+        mac,
+        mq: queues > 1,
+        romfile: '',
+        'disable-legacy': 'on',
+        // Two for each pair of queues, one for changes, one for control.
+        ...(queues > 1 && { vectors: 2 * queues + 2 }),
+        ...(iommuPlatform && { iommu_platform: true }),
+      },
     );
   }
 
@@ -160,14 +192,18 @@ export class Qemu implements Hypervisor {
     const config = this.#config;
     checkFiles(config);
     this.#choice ??= await chooseAccelerator(config.qemuPath, config.kernel);
-    const args = qemuArguments(config, devices, this.#choice.accelerator);
+    const hugePageKib = hugePageSize(config.memoryMib, config.memory);
+    const args = qemuArguments(config, devices, this.#choice.accelerator, hugePageKib);
     if (beforeGuest) args.push('-S');
+    const variables = config.devices?.pflashes[1];
+    if (variables !== undefined) await copyFile(variables, join(config.directory, VARIABLES_FILE));
     if (this.#stopped) throw new KataError('unavailable', 'the VM was stopped while it was starting');
 
     const child = await Child.spawn(config.qemuPath, args, {
       descriptors: ['pipe', 'pipe', ...devices.fds],
       dropCapabilities: true,
       networkNamespace: config.networkNamespace,
+      stderr: this.#stderrLog(),
     });
     this.#child = child;
     spawned();
@@ -177,6 +213,7 @@ export class Qemu implements Hypervisor {
     });
     (child.stream(1) as Duplex).on('data', (chunk: Buffer) => this.#console.push(chunk));
     this.#qmp = new Qmp(child.stream(0));
+    this.#qmp.listen((event) => this.#event(event));
     if (this.#stopped) {
       await child.kill();
       throw new KataError('unavailable', 'the VM was stopped while it was starting');
@@ -193,6 +230,35 @@ export class Qemu implements Hypervisor {
     }
     if (beforeGuest) await this.#runAfter(this.#qmp, beforeGuest);
     this.#guestRuns = true;
+  }
+
+  /** QEMU's own words are logged as they come where somebody wants to know. */
+  #stderrLog(): ((chunk: Buffer) => void) | undefined {
+    if (!this.#config.debug) return undefined;
+    const words = new WordsLog(this.#log);
+    return (chunk) => words.push(chunk);
+  }
+
+  /** A machine that is to be dumped stands still where it would have ended: then it ends here. */
+  #event(event: QmpEvent): void {
+    const { devices, sandboxId, memoryMib } = this.#config;
+    const qmp = this.#qmp;
+    if (!devices?.dump || !qmp || this.#ending || !ENDS.includes(event.event)) return;
+    this.#ending = true;
+    const order = { sandboxId, memoryMib, dump: devices.dump };
+    void import('./guest-dump.ts')
+      .then(({ dumpAfter }) => dumpAfter(event, qmp, order, this.#log))
+      .finally(() => this.#child?.kill());
+  }
+
+  #plugDisk(id: string, disk: Disk): Promise<PciPath> {
+    const { block, devices } = this.#config;
+    return this.#plug(
+      id,
+      { command: 'blockdev-add', args: blockNode(disk, this.#aio, block?.cache) },
+      { remove: 'blockdev-del', args: { 'node-name': disk.node } },
+      diskDevice(disk, block, devices?.iommuPlatform ?? false),
+    );
   }
 
   async #runAfter(qmp: Qmp, beforeGuest: () => Promise<void>): Promise<void> {
@@ -289,26 +355,4 @@ function deviceId(id: string): string {
 
 function howEnded(exit: VmExit): string {
   return exit.signal === null ? `exit code ${exit.code}` : exit.signal;
-}
-
-function checkFiles(config: VmConfig): void {
-  checkFile('path', config.qemuPath, constants.X_OK, 'install the package qemu-system');
-  checkFile('kernel', config.kernel, constants.R_OK, 'build the guest with "npm run guest"');
-  if (config.initrd !== undefined) {
-    checkFile('initrd', config.initrd, constants.R_OK, 'build the guest with "npm run guest"');
-  }
-  if (config.image !== undefined) checkFile('image', config.image, constants.R_OK, 'install the guest image');
-}
-
-function checkFile(key: string, path: string, mode: number, remedy: string): void {
-  try {
-    if (!statSync(path).isFile()) throw new Error('not a regular file');
-    accessSync(path, mode);
-  } catch (thrown) {
-    const reason = (thrown as NodeJS.ErrnoException).code === 'ENOENT' ? 'no such file' : reasonOf(thrown);
-    throw new KataError(
-      'failed_precondition',
-      `hypervisor.qemu.${key}: ${path} cannot be used (${reason}): ${remedy}, or set "${key}" in configuration.toml`,
-    );
-  }
 }

@@ -47,6 +47,7 @@ export class Qmp {
   readonly #queue: Command[] = [];
   readonly #events: QmpEvent[] = [];
   readonly #waiters = new Set<Waiter>();
+  #listener: (event: QmpEvent) => void = () => {};
   #failure: KataError | undefined;
 
   /** @param stream connected to QEMU's monitor in control mode */
@@ -120,6 +121,11 @@ export class Qmp {
     }
   }
 
+  /** Has every event told, beside those who wait for it. */
+  listen(listener: (event: QmpEvent) => void): void {
+    this.#listener = listener;
+  }
+
   /** Ends the session; whatever is pending fails with `unavailable`. Idempotent. */
   close(reason = 'QMP: the session was closed'): void {
     this.#fail(new KataError('unavailable', reason));
@@ -169,6 +175,7 @@ export class Qmp {
   }
 
   #event(event: QmpEvent): void {
+    this.#listener(event);
     for (const waiter of this.#waiters) {
       if (!waiter.matches(event)) continue;
       this.#waiters.delete(waiter);
