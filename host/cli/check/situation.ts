@@ -1,0 +1,27 @@
+/** What the checks are told: the machine, and what its configuration says. */
+import type { Configuration } from '../../config/configuration.ts';
+import type { Accelerator } from '../../hypervisor/hypervisor.ts';
+import type { CheckedMachine } from './machine.ts';
+
+export interface Situation {
+  readonly machine: CheckedMachine;
+  /** undefined: it cannot be used, and `problem` says why. */
+  readonly configuration: Configuration | undefined;
+  /** File in use; empty: none, the defaults hold. */
+  readonly file: string;
+  /** What is wrong with the configuration; empty: nothing. */
+  readonly problem: string;
+  /** Directory of the program's files. */
+  readonly lib: string;
+  /** Finds the accelerator of a QEMU and a kernel, in the end by booting one. */
+  readonly accelerator: (qemu: string, kernel: string) => Promise<{ accelerator: Accelerator; reason: string }>;
+  /** Loads the addon. @throws what is wrong with it */
+  readonly loadAddon: () => void;
+}
+
+/** Debian's name of an architecture, which guests go by. */
+export function debianArch(arch: string): string {
+  return arch === 'x64' ? 'amd64' : arch;
+}
+
+export const NO_CONFIGURATION = 'not known without a usable configuration';
