@@ -1,9 +1,11 @@
 /** configuration.toml as the program uses it: typed, checked, with defaults for all that is not set. */
 import { type Assets, assetsOf, remoteAssetsOf } from './assets.ts';
 import { type BlockSettings, blockOf } from './block.ts';
+import { type Debugging, debuggingOf } from './debugging.ts';
 import { type Merged, readMerged, type Table } from './files.ts';
 import { hypervisorTable } from './hypervisor-table.ts';
 import type { Machine } from './machine.ts';
+import { type ManagementSettings, managementOf } from './management.ts';
 import { type MachineDevices, machineDevicesOf, seccompOf } from './machine-devices.ts';
 import { type MemorySettings, memoryOf } from './memory.ts';
 import { type Networking, networkingOf } from './networking.ts';
@@ -25,7 +27,7 @@ export const MAX_TIMEOUT_S = 86_400;
 export const MAX_EXPRESSION_LENGTH = 256;
 const DEFAULT_SECCOMP_SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 
-export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates {
+export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates, ManagementSettings {
   /** Resolved path; undefined: no file, all defaults. */
   readonly file: string | undefined;
   /** What it was made of. */
@@ -44,6 +46,8 @@ export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates
   readonly memory: MemorySettings;
   readonly devices: MachineDevices;
   readonly debug: boolean;
+  /** Never a pod's choice. */
+  readonly debugging: Debugging;
   readonly guestHookPath: string;
   readonly kernelModules: readonly string[];
   readonly bootTimeoutMs: number;
@@ -73,18 +77,19 @@ export async function loadConfiguration(file: string | undefined, machine: Machi
     merged = readMerged(file, (text) => parse(text) as Table);
   }
   const values = new Values(merged, hypervisorTable(merged, file));
-  return configure(values, file, values.hypervisor === REMOTE ? unlimited(machine) : machine);
+  return configure(values, file, values.hypervisor === REMOTE ? unlimited(machine) : machine, debuggingOf(values));
 }
 
 /**
  * The configuration with some keys set otherwise, as annotations do: typed and checked as a whole, like a file.
  * @throws KataError as `loadConfiguration`, naming what set the key
  */
-export function reconfigure({ values, file, machine }: Configuration, overrides: Merged): Configuration {
-  return configure(values.overlaid(overrides), file, machine);
+export function reconfigure(configuration: Configuration, overrides: Merged): Configuration {
+  const { values, file, machine, debugging } = configuration;
+  return configure(values.overlaid(overrides), file, machine, debugging);
 }
 
-function configure(values: Values, file: string | undefined, machine: Machine): Configuration {
+function configure(values: Values, file: string | undefined, machine: Machine, debugging: Debugging): Configuration {
   const { hypervisor } = values;
   const arm = machine.arch === 'arm64';
   const remote = hypervisor === REMOTE ? remoteSettings(values) : undefined;
@@ -104,11 +109,13 @@ function configure(values: Values, file: string | undefined, machine: Machine): 
     ...sizesOf(values, machine),
     ...sharingOf(values),
     ...networkingOf(values),
+    ...managementOf(values),
     ...ratesOf(values),
     block: blockOf(values),
     memory: memoryOf(values),
     devices: machineDevicesOf(values),
     debug: values.boolean(hypervisor, 'enable_debug', false) || values.boolean('runtime', 'enable_debug', false),
+    debugging,
     guestHookPath: values.string(hypervisor, 'guest_hook_path', ''),
     // Kata's too sends a remote machine none.
     kernelModules: remote ? [] : values.strings('agent.kata', 'kernel_modules'),

@@ -35,8 +35,7 @@ export const AGENT: TableSchema = {
     default: 'false',
     go: 'false',
     rs: 'false',
-    effect: 'ignored',
-    why: 'the guest has no debug console',
+    effect: 'used',
     doc: 'Whether `kata-runtime exec` may open a shell in the guest.',
   },
   kernel_modules: {
