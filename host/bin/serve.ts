@@ -3,6 +3,7 @@ import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTrap } from '../core/trap.ts';
 import { reasonOf } from '../error.ts';
+import { Endpoint } from '../management/endpoint.ts';
 import { native } from '../native.ts';
 import type { Any } from '../proto/messages/google.ts';
 import { SandboxService, SandboxServiceName } from '../proto/messages/sandbox.ts';
@@ -68,6 +69,8 @@ export function serve(options: ServeOptions): void {
     identity,
     socket: options.socket,
     lib,
+    version: ownVersion().version,
+    door: (managed) => new Endpoint({ managed, bundle, admit: (fd) => admitted(fd, log) }),
     debug: line.debug,
     attended: () => server.connections > 0,
     environment: process.env,

@@ -6,6 +6,7 @@ import { kill, waitGone } from '../process.ts';
 import { cleanUpCgroups } from '../resources/choose-host-cgroup.ts';
 import { mountsBelow, unmountBelow as takeMountsAway } from '../storage/mountinfo.ts';
 import type { Log } from './log.ts';
+import { releaseLink } from './monitor-link.ts';
 import { type ProcessName, readState } from './state-file.ts';
 
 /** How long a shim that is just ending may take, ms. */
@@ -36,6 +37,7 @@ export async function cleanUp(directory: string, log: Log, keepSocket = ''): Pro
     if (state.network) cleanUpNetwork(state.network, log);
     if (state.cgroups) await cleanUpCgroups(state.cgroups, log);
     if (state.socket !== keepSocket) removeSocket(state.socket);
+    if (state.monitor && state.monitorLink) releaseLink(state.monitorLink, state.monitor);
     await stopped;
   }
   removeDirectory(directory, log);

@@ -41,6 +41,7 @@ export class Container {
   readonly annotations: Readonly<Record<string, string>>;
   readonly hooks: Hooks | undefined;
   readonly init: GuestProcess;
+  readonly createdAt = new Date();
   readonly execs = new Map<string, Exec>();
   /** Whether the guest may have it: CreateContainer was sent. */
   inGuest = false;

@@ -27,6 +27,10 @@ import { Vm } from './vm.ts';
 /** How long DestroySandbox may take where disks have to be written out, ms. */
 export const DESTROY_TIMEOUT_MS = 10_000;
 
+/** What of the virtual machine those may use who look on. */
+export type Machine = Pick<Vm, 'agent' | 'liveAgent' | 'agentAddress' | 'hypervisor' | 'share' | 'state'>;
+export type SandboxLife = 'booting' | 'running' | 'stopping' | 'stopped';
+
 export class Sandbox {
   readonly identity: Identity;
   readonly containers = new Map<string, Container>();
@@ -71,6 +75,22 @@ export class Sandbox {
   /** Pid of the VMM: what containerd is told for every process. 0 before the VM starts. */
   get pid(): number {
     return this.vm.hypervisor.pid;
+  }
+
+  /** For those who look on. */
+  get machine(): Machine {
+    return this.vm;
+  }
+
+  get size(): { readonly vcpus: number; readonly memoryMib: number } {
+    const { vcpus, memoryMib } = this.options.config;
+    return { vcpus, memoryMib };
+  }
+
+  get state(): SandboxLife {
+    if (this.exit) return 'stopped';
+    if (this.stopping) return 'stopping';
+    return this.vm.liveAgent ? 'running' : 'booting';
   }
 
   /** Whether containers can be created. */

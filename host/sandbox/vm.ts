@@ -14,7 +14,14 @@ import type { Identity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Expected, Parts, Share } from './parts.ts';
 import type { SandboxSpec } from './sandbox-spec.ts';
-import { nameProcess, type ProcessName, STATE_VERSION, writeState } from './state-file.ts';
+import {
+  nameProcess,
+  type ProcessName,
+  type SandboxDescription,
+  type SandboxState,
+  STATE_VERSION,
+  writeState,
+} from './state-file.ts';
 import { aborted, firstFailure, sleep } from './steps.ts';
 import type { Timeline } from './timeline.ts';
 import { Undo } from './undo.ts';
@@ -23,6 +30,13 @@ import { Undo } from './undo.ts';
 export const HEALTH_INTERVAL_MS = 60_000;
 /** How long it may take to answer that, ms: a guest under TCG on a busy machine is slow, not dead. */
 export const HEALTH_TIMEOUT_MS = 90_000;
+
+/** By which people look in. It lies in the sandbox's directory. */
+export interface Door {
+  open(): void;
+  /** Idempotent. */
+  close(): void;
+}
 
 export interface VmOptions {
   readonly identity: Identity;
@@ -37,6 +51,10 @@ export interface VmOptions {
   readonly parts: Parts;
   readonly log: Log;
   readonly timeline: Timeline;
+  /** For the state file. */
+  readonly description: SandboxDescription;
+  /** Opened as soon as the VMM runs. Absent: nobody can look in. */
+  readonly door?: Door | undefined;
 }
 
 export class Vm {
@@ -125,7 +143,12 @@ export class Vm {
 
   /** Writes the state file anew. */
   save(): void {
-    const { identity, bundle, socket, timeline } = this.options;
+    writeState(this.options.identity.directory, this.state);
+  }
+
+  /** What the state file says. */
+  get state(): SandboxState {
+    const { identity, bundle, socket, timeline, description } = this.options;
     const shim = nameProcess('shim', process.pid);
     if (!shim) throw new KataError('internal', 'cannot read the start time of this process from /proc; is it mounted?');
     const children: ProcessName[] = [];
@@ -133,7 +156,8 @@ export class Vm {
     const vmm = this.hypervisor.kind === 'qemu' ? nameProcess('qemu', this.hypervisor.pid) : undefined;
     if (vmm) children.push(vmm);
     if (this.share.daemon) children.push({ name: 'virtiofsd', ...this.share.daemon });
-    writeState(identity.directory, {
+    return {
+      ...description,
       version: STATE_VERSION,
       id: identity.id,
       namespace: identity.namespace,
@@ -148,7 +172,12 @@ export class Vm {
       ...(remote ? { remote } : {}),
       ...(children.length > 0 && accelerator ? { accelerator } : {}),
       timeline: timeline.fields(),
-    });
+    };
+  }
+
+  /** How the agent is reached, as users of Kata know it. */
+  get agentAddress(): string {
+    return this.transport.address;
   }
 
   private async bootOrThrow(signal: AbortSignal): Promise<readonly Init<Storage>[]> {
@@ -177,6 +206,14 @@ export class Vm {
     const network = parts.network(this.namespace, this.hypervisor, log);
     this.network = network;
     this.undo.add('network', () => network.close());
+  }
+
+  /** It is closed before the directory goes, in which its socket lies. */
+  private openDoor(): void {
+    const { door } = this.options;
+    if (!door) return;
+    this.undo.add('management', () => door.close());
+    door.open();
   }
 
   /** What is spawned from now on is born in the pod's cgroup. */
@@ -228,6 +265,7 @@ export class Vm {
         this.save();
         // Beside the VMM's start, which waits for it.
         prepareShare().catch(() => {});
+        this.openDoor();
       },
       async () => {
         timeline.mark('vm_ready');

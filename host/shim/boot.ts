@@ -84,9 +84,14 @@ export async function configurationFor(
   if (configuration.unknown.length > 0) {
     log.warn('configuration keys without effect', { keys: configuration.unknown.join(', ') });
   }
-  const annotated = annotate(configuration, spec.annotations);
+  const annotated = await annotate(configuration, spec.annotations);
   if (annotated.ignored.length > 0) {
-    log.warn('annotations without effect', { names: annotated.ignored.join(', ') });
+    const names = annotated.ignored.map(({ name, why }) => `${name} (${why})`);
+    log.warn('annotations without effect', { names: names.join(', ') });
+  }
+  if (annotated.hashes.length > 0) {
+    const { checkHashes } = await import('../config/annotations-hash.ts');
+    await checkHashes(annotated.hashes);
   }
   return annotated.configuration;
 }

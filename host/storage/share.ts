@@ -37,7 +37,21 @@ export interface GuestVolume {
   readonly warnings?: readonly string[] | undefined;
 }
 
+/** A direct-assigned volume that the guest has. */
+export interface DirectVolume {
+  /** Where the guest has it mounted. */
+  readonly guestPath: string;
+  /**
+   * Makes the guest see that its device has grown on the host.
+   * @param size bytes that the volume is to have
+   * @throws KataError `failed_precondition` where the device is smaller than that
+   */
+  grow(size: number): Promise<void>;
+}
+
 export interface RootfsShare {
+  /** By the path of the volume on the host, its device, or its path in the guest. Absent: there are none. */
+  directVolume?(path: string): DirectVolume | undefined;
   /** Whether volumes are copies: what containers write into them stays in the guest. Absent: they are not. */
   readonly copies?: boolean;
   /**
