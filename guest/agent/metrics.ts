@@ -1,7 +1,7 @@
 /** GetMetrics: the guest and the agent as Prometheus text, under the names Kata's agent gives them. */
 import { readTextIfAny } from './files.ts';
 import type { Guest } from './options.ts';
-import { networkStats, table } from './stats.ts';
+import { table } from './stats.ts';
 import type { Sys } from './sys.ts';
 
 /** Ticks of the times in /proc/<pid>/stat and /proc/stat a second. The kernel shows them so on every architecture. */
@@ -9,6 +9,8 @@ const TICKS_A_SECOND = 100;
 const PAGE_BYTES = 4096;
 /** Most mounts that are looked at. */
 const MAX_MOUNTS = 256;
+/** Most interfaces, and most disks, that are told of. */
+const MAX_DEVICES = 64;
 const FILE_SYSTEMS = ['ext4', 'xfs', 'btrfs', 'vfat', 'overlay'];
 
 /** Columns of a line of /proc/stat. */
@@ -16,31 +18,44 @@ const CPU_ITEMS = ['user', 'nice', 'system', 'idle', 'iowait', 'irq', 'softirq',
 /** Columns of a line of /proc/diskstats after the name. */
 const DISK_ITEMS = [
   'reads',
-  'merged_reads',
+  'merged',
   'sectors_read',
   'time_reading',
   'writes',
-  'merged_writes',
+  'writes_merged',
   'sectors_written',
   'time_writing',
   'in_progress',
   'time_in_progress',
   'weighted_time_in_progress',
   'discards',
-  'merged_discards',
+  'discards_merged',
   'sectors_discarded',
   'time_discarding',
+  'flushes',
+  'time_flushing',
 ];
-const NET_ITEMS: Readonly<Record<string, keyof ReturnType<typeof networkStats>[number]>> = {
-  recv_bytes: 'rx_bytes',
-  recv_packets: 'rx_packets',
-  recv_errs: 'rx_errors',
-  recv_drop: 'rx_dropped',
-  sent_bytes: 'tx_bytes',
-  sent_packets: 'tx_packets',
-  sent_errs: 'tx_errors',
-  sent_drop: 'tx_dropped',
-};
+/** Columns of a line of /proc/net/dev after the name. */
+const NET_ITEMS = [
+  'recv_bytes',
+  'recv_packets',
+  'recv_errs',
+  'recv_drop',
+  'recv_fifo',
+  'recv_frame',
+  'recv_compressed',
+  'recv_multicast',
+  'sent_bytes',
+  'sent_packets',
+  'sent_errs',
+  'sent_drop',
+  'sent_fifo',
+  'sent_colls',
+  'sent_carrier',
+  'sent_compressed',
+];
+/** Lines of /proc/<pid>/status that are numbers worth following: KiB, and switches. */
+const STATUS_LINE = /^(vm[a-z]+|rss[a-z]+|hugetlbpages|(non)?voluntary_ctxt_switches)$/;
 
 let scrapes = 0;
 
@@ -90,12 +105,19 @@ function agentMetrics({ sys, options }: Guest, text: MetricsText): void {
   for (const [item, number] of Object.entries(items)) {
     text.add('kata_agent_proc_stat', 'Agent process status', field(number), { item });
   }
-  for (const [item, value] of colonTable(readTextIfAny(sys, `${self}/status`))) {
-    text.add('kata_agent_proc_status', 'Agent process status', value, { item: item.toLowerCase() });
+  for (const [name, value] of colonTable(readTextIfAny(sys, `${self}/status`))) {
+    const item = name.toLowerCase();
+    if (STATUS_LINE.test(item)) text.add('kata_agent_proc_status', 'Agent process status, kB', value, { item });
   }
   for (const [item, value] of colonTable(readTextIfAny(sys, `${self}/io`))) {
     text.add('kata_agent_io_stat', 'Agent process IO statistics', value, { item });
   }
+  // What every Prometheus client tells of its process.
+  const client = 'kata_agent_process';
+  text.add(`${client}_cpu_seconds_total`, 'Agent processor time, s', (field(14) + field(15)) / TICKS_A_SECOND);
+  text.add(`${client}_virtual_memory_bytes`, 'Agent virtual memory', field(23));
+  text.add(`${client}_resident_memory_bytes`, 'Agent resident memory', field(24) * PAGE_BYTES);
+  text.add(`${client}_open_fds`, 'Agent open file descriptors', countIfAny(sys, `${self}/fd`));
 }
 
 function guestMetrics({ sys, options }: Guest, text: MetricsText): void {
@@ -111,25 +133,33 @@ function guestMetrics({ sys, options }: Guest, text: MetricsText): void {
   for (const [item, value] of table(read('vmstat')))
     text.add('kata_guest_vm_stat', 'Guest virtual memory', value, { item });
   for (const [item, value] of colonTable(read('meminfo'))) {
-    text.add('kata_guest_meminfo', 'Guest memory, kB', value, { item: item.toLowerCase().replace(/[()]/g, '_') });
+    const unit = item.startsWith('HugePages_') ? 1 : 1024;
+    text.add('kata_guest_meminfo', 'Guest memory, bytes', value * unit, { item: meminfoItem(item) });
   }
   for (const line of read('stat').split('\n')) {
     const [cpu = '', ...times] = line.split(/\s+/);
     if (!/^cpu[0-9]*$/.test(cpu)) continue;
     CPU_ITEMS.forEach((item, i) => {
-      const value = Number(times[i]) / TICKS_A_SECOND;
-      text.add('kata_guest_cpu_time', 'Guest CPU time, s', value, {
+      const value = (Number(times[i]) * 1000) / TICKS_A_SECOND;
+      text.add('kata_guest_cpu_time', 'Guest CPU time, ms', value, {
         cpu: cpu === 'cpu' ? 'total' : cpu.slice(3),
         item,
       });
     });
   }
-  for (const stats of networkStats(sys, options.procRoot)) {
-    for (const [item, key] of Object.entries(NET_ITEMS)) {
-      text.add('kata_guest_netdev_stat', 'Guest net devices', Number(stats[key]), { interface: stats.name, item });
-    }
+  for (const line of read('net/dev').split('\n', MAX_DEVICES)) {
+    const colon = line.lastIndexOf(':');
+    if (colon < 0) continue;
+    const values = line
+      .slice(colon + 1)
+      .trim()
+      .split(/\s+/);
+    NET_ITEMS.forEach((item, i) => {
+      const labels = { interface: line.slice(0, colon).trim(), item };
+      text.add('kata_guest_netdev_stat', 'Guest net devices', Number(values[i]), labels);
+    });
   }
-  for (const line of read('diskstats').split('\n')) {
+  for (const line of read('diskstats').split('\n', MAX_DEVICES)) {
     const [, , disk, ...values] = line.trim().split(/\s+/);
     if (!disk) continue;
     DISK_ITEMS.forEach((item, i) => {
@@ -141,8 +171,10 @@ function guestMetrics({ sys, options }: Guest, text: MetricsText): void {
 function fileSystemMetrics({ sys, options }: Guest, text: MetricsText): void {
   const mounts = (readTextIfAny(sys, `${options.procRoot}/self/mounts`) ?? '').split('\n').slice(0, MAX_MOUNTS);
   for (const line of mounts) {
-    const [device = '', mount = '', type = ''] = line.split(' ');
-    if (!FILE_SYSTEMS.includes(type)) continue;
+    const [source = '', mount = '', type = '', flags = ''] = line.split(' ');
+    // What is read-only stays as full as it is.
+    if (!FILE_SYSTEMS.includes(type) || flags.split(',').includes('ro')) continue;
+    const device = source.slice(source.lastIndexOf('/') + 1);
     const stats = statfsIfAny(sys, mount);
     if (!stats) continue;
     const { blockSize, blocks, blocksFree, blocksAvailable, files, filesFree } = stats;
@@ -156,12 +188,32 @@ function fileSystemMetrics({ sys, options }: Guest, text: MetricsText): void {
   }
 }
 
+/** NaN, which is not told, where it cannot be counted. */
+function countIfAny(sys: Sys, directory: string): number {
+  try {
+    return sys.readdir(directory).length;
+  } catch {
+    return NaN;
+  }
+}
+
 function statfsIfAny(sys: Sys, path: string): ReturnType<Sys['statfs']> | undefined {
   try {
     return sys.statfs(path);
   } catch {
     return undefined;
   }
+}
+
+/** As Kata's agent calls a line of /proc/meminfo: `MemTotal` is `mem_total`, `Active(anon)` `active_anon`, `DirectMap2M` `direct_map_2M`. */
+function meminfoItem(name: string): string {
+  return name
+    .replace(/\((\w+)\)/, '_$1')
+    .replace('HugePage', 'Hugepage')
+    .replace('Percpu', 'PerCpu')
+    .replace(/([a-z])([A-Z0-9])/g, '$1_$2')
+    .replace(/([A-Z])([A-Z][a-z])/g, '$1_$2')
+    .replace(/(_\d+[A-Z])$|[A-Z]/g, (letters, size?: string) => size ?? letters.toLowerCase());
 }
 
 /** `name: number unit` lines. */
