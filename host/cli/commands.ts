@@ -1,7 +1,23 @@
 /** The commands there are, in the order of the help text. */
 import { check } from './check.ts';
 import type { Command } from './command.ts';
+import { execCommand } from './exec.ts';
+import { factory } from './factory.ts';
 import { help } from './help-command.ts';
+import { iptables } from './iptables.ts';
+import { list } from './list.ts';
+import { metrics } from './metrics.ts';
+import { policy } from './policy.ts';
 import { versionCommand } from './version-command.ts';
 
-export const COMMANDS: readonly Command[] = [check, versionCommand, help];
+export const COMMANDS: readonly Command[] = [
+  check,
+  list,
+  execCommand,
+  metrics,
+  iptables,
+  policy,
+  factory,
+  versionCommand,
+  help,
+];

@@ -76,8 +76,9 @@ function usageWords(command: Command): string {
   return words.join(' ');
 }
 
+/** Words alone are those after the program's name. */
 function withProgram(words: string, program: string): string {
-  return words.replaceAll('{program}', program);
+  return words.includes('{program}') ? words.replaceAll('{program}', program) : `${program} ${words}`;
 }
 
 function optionRow(option: Option): [string, string] {
