@@ -19,8 +19,6 @@ import {
 } from './console-frames.ts';
 import { type Dial, dialledConsole } from './dialled-console.ts';
 
-/** Most consoles of a sandbox at a time: what the guest's agent takes. */
-export const MAX_CONSOLES = 8;
 /** How long the first frame may be in coming, ms. */
 export const ORDER_MS = 10_000;
 /** Input that waits for a process to take it; beyond it the client is not read, bytes. */
@@ -59,54 +57,38 @@ export interface Console {
 export type OnOutput = (type: typeof FRAME.stdout | typeof FRAME.stderr, data: Buffer) => Promise<void> | void;
 
 let serial = 0;
-const open = new Set<Session>();
 
 /**
- * Serves a request for an upgrade.
+ * Takes over a connection that asks for an upgrade; resolves at once.
  * @param head what the client sent behind its request
+ * @throws KataError `invalid_argument`, `permission_denied`, `unavailable`: nothing was written then
  */
-export function debugConsole(request: IncomingMessage, socket: Duplex, head: Buffer, target: ConsoleTarget): void {
-  socket.on('error', () => socket.destroy());
-  const refusal = refusalOf(request, target);
-  if (refusal) {
-    const [status, text] = refusal;
-    socket.end(
-      `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
-    );
-    return;
+export async function debugConsole(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  target: ConsoleTarget,
+): Promise<void> {
+  if (request.headers.upgrade?.toLowerCase() !== CONSOLE_PROTOCOL) {
+    throw new KataError('invalid_argument', `"Upgrade: ${CONSOLE_PROTOCOL}" is expected`);
   }
+  if (!target.allowed) throw new KataError('permission_denied', notAllowed(target.configuration));
+  if (!target.agent()) throw new KataError('unavailable', 'the virtual machine is not up, or has ended');
+  socket.on('error', () => socket.destroy());
   // An idle shell is nobody's fault.
   (socket as Duplex & { setTimeout?(ms: number): void }).setTimeout?.(0);
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: ${CONSOLE_PROTOCOL}\r\nConnection: Upgrade\r\n\r\n`);
-  const session = new Session(socket, target);
-  open.add(session);
-  session.ended.finally(() => open.delete(session));
-  session.begin(head);
-}
-
-function refusalOf(
-  request: IncomingMessage,
-  { allowed, configuration, agent }: ConsoleTarget,
-): [string, string] | undefined {
-  if (request.method !== 'GET' || request.headers.upgrade?.toLowerCase() !== CONSOLE_PROTOCOL) {
-    return ['400 Bad Request', `a GET with "Upgrade: ${CONSOLE_PROTOCOL}" is expected\n`];
-  }
-  if (!allowed) return ['403 Forbidden', `${notAllowed(configuration)}\n`];
-  if (!agent()) return ['503 Service Unavailable', 'the virtual machine is not up, or has ended\n'];
-  if (open.size >= MAX_CONSOLES) return ['503 Service Unavailable', `${MAX_CONSOLES} shells are open already\n`];
-  return undefined;
+  new Session(socket, target).begin(head);
 }
 
 /** What an operator has to do to get a shell. */
 export function notAllowed(configuration: string): string {
-  const where = configuration || 'configuration.toml, of which there is none yet';
-  return `the debug console is not enabled: set debug_console_enabled = true under [agent.kata] in ${where}; it holds for pods that are started after that`;
+  const where = configuration || 'configuration.toml (there is none yet: kata-runtime --show-default-config-paths)';
+  return `the debug console is not enabled: set debug_console_enabled = true under [agent.kata] in ${where}; pods that are started after that have it`;
 }
 
 /** One client with its shell. */
 class Session {
-  readonly ended: Promise<void>;
-  #settle: () => void = () => {};
   #console: Console | undefined;
   #opening = false;
   #over = false;
@@ -121,9 +103,6 @@ class Session {
     private readonly socket: Duplex,
     private readonly target: ConsoleTarget,
   ) {
-    this.ended = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
     this.#late = setTimeout(
       () => this.#fail(new KataError('deadline_exceeded', 'no order for a console came')),
       ORDER_MS,
@@ -252,6 +231,5 @@ class Session {
     // What was said last goes out; what comes in from here on is nobody's.
     if (!this.socket.writableEnded) this.socket.end();
     this.socket.resume();
-    this.#settle();
   }
 }
