@@ -72,8 +72,11 @@ export interface Native {
   inNetworkNamespace<T>(path: string, callback: () => T): T;
   /** A new network namespace, held by a mount at `path`, which must not exist. */
   createNetworkNamespace(path: string): void;
-  /** A tap device, in the current namespace, that stays when nobody has it open; EBUSY when there is one of that name. */
-  createTap(name: string): void;
+  /**
+   * A tap device, in the current namespace, that stays when nobody has it open; EBUSY when there is one of that name.
+   * @param multiQueue whether it is opened once for each of several queues; absent: for one
+   */
+  createTap(name: string, multiQueue?: boolean): void;
   /** A TCP listener on 127.0.0.1 (4) or ::1 (6), on a port the kernel chooses. */
   listenLoopback(family: 4 | 6, backlog: number): { readonly fd: number; readonly port: number };
   /** The port that a redirected connection was made to. */

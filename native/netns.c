@@ -105,16 +105,24 @@ napi_value create_network_namespace(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
-/* createTap(name): an Ethernet tap device that stays when nobody has it open, with room for virtio's header. EBUSY if it exists. */
+/*
+ * createTap(name, multiQueue): an Ethernet tap device that stays when nobody has it open, with room for virtio's header; with
+ * several queues it is opened once for each. EBUSY if it exists.
+ */
 napi_value create_tap(napi_env env, napi_callback_info info)
 {
 	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL};
-	napi_value argv[1];
+	napi_value argv[2];
+	bool several = false;
 	int failed = 0;
 
-	read_arguments(env, info, 1, argv);
+	read_arguments(env, info, 2, argv);
 	if (!read_string(env, argv[0], "name", request.ifr_name, sizeof request.ifr_name))
 		return NULL;
+	/* Absent: one queue. */
+	napi_get_value_bool(env, argv[1], &several);
+	if (several)
+		request.ifr_flags |= IFF_MULTI_QUEUE;
 	int fd = open(TUN_DEVICE, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return throw_errno(env, errno, "open", TUN_DEVICE);

@@ -47,7 +47,8 @@ export function realParts(configuration: Configuration): Parts {
       return share;
     },
     namespace: (entries, directory) => podNamespace(entries, directory, configuration.disableNewNetns),
-    network: (namespace, hypervisor, log) => createNetwork(configuration.networkModel, { namespace, hypervisor, log }),
+    network: (namespace, hypervisor, log) =>
+      createNetwork(configuration.networkModel, { namespace, hypervisor, log, wishes: configuration }),
     forwarder: (options) => new PortForwarder(options),
     cgroup: async ({ identity, spec, config }, log) => {
       // A pod's limits are for its machine, which is elsewhere.

@@ -19,7 +19,15 @@ export interface Rates {
 export function ratesOf(values: Values): Rates {
   const rxRate = rateOf(values, 'rx_rate_limiter_max_rate');
   const txRate = rateOf(values, 'tx_rate_limiter_max_rate');
-  const networkQueues = values.number(QEMU, 'network_queues', 0) || 1;
+  const networkQueues = Number(values.number(QEMU, 'network_queues', 0)) || 1;
+  const several = networkQueues > 1 ? modelWithout(values) : undefined;
+  if (several) {
+    throw values.invalid(
+      QEMU,
+      'network_queues',
+      `is ${networkQueues}, but runtime.internetworking_model is "${several}"; several queues are for "tcfilter" only`,
+    );
+  }
   if (networkQueues > MAX_NETWORK_QUEUES) {
     throw values.invalid(QEMU, 'network_queues', `is ${networkQueues}; it must be 0 to ${MAX_NETWORK_QUEUES}`);
   }
@@ -28,16 +36,22 @@ export function ratesOf(values: Values): Rates {
 
 /** Limits hang on the tap and on the interface beside it, which only one model has. */
 function rateOf(values: Values, key: string): number {
-  const rate = values.number(QEMU, key, 0);
+  const rate = Number(values.number(QEMU, key, 0));
   if (rate === 0) return 0;
   if (rate < MIN_RATE) {
     throw values.invalid(QEMU, key, `is ${rate} bit/s; it must be 0 (no limit) or at least ${MIN_RATE}`);
   }
-  const model = values.string('runtime', 'internetworking_model', '') || 'tcfilter';
-  if (model === 'tcfilter') return rate;
+  const model = modelWithout(values);
+  if (!model) return rate;
   throw values.invalid(
     QEMU,
     key,
     `is ${rate}, but runtime.internetworking_model is "${model}"; rates are limited with "tcfilter" only`,
   );
+}
+
+/** The model that is configured, where it has neither. */
+function modelWithout(values: Values): string | undefined {
+  const model = values.string('runtime', 'internetworking_model', '') || 'tcfilter';
+  return model === 'tcfilter' ? undefined : model;
 }

@@ -8,6 +8,7 @@ import type { NetworkTraces } from './network.ts';
 import { removeRedirection } from './nftables.ts';
 import { removeIngress } from './redirect.ts';
 import { isOurs } from './scan.ts';
+import { removeLimit } from './shaping.ts';
 import { unlessGone } from './tcfilter.ts';
 
 /**
@@ -38,6 +39,8 @@ function cleanUp({ namespace, qdiscs }: NetworkTraces, log: NetworkLog): void {
   const netlink = new Netlink(namespace);
   try {
     for (const link of listLinks(netlink)) {
+      // Ours by its handle; on most devices there is none.
+      unlessGone(() => removeLimit(netlink, link.index));
       if (qdiscs?.includes(link.name)) unlessGone(() => removeIngress(netlink, link.index));
       // By their names, which are ours alone, so that one made just before a crash goes too.
       else if (isOurs(link)) unlessGone(() => removeLink(netlink, link.index));

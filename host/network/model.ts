@@ -11,12 +11,23 @@ export interface HostEnd {
   readonly device: string;
   /** Its index where it has to be opened by descriptor: `/dev/tap<index>`. */
   readonly tapIndex?: number | undefined;
+  /** Pairs of queues it was made with; absent: one. */
+  readonly queues?: number | undefined;
   /** Whether we made the device. */
   readonly made: boolean;
   /** Whether we gave the pod's interface an ingress qdisc. */
   readonly qdisc: boolean;
   /** Undoes all of it. What has gone by itself is no error. @throws NetlinkError */
   undo(netlink: Netlink): void;
+}
+
+/** What a NIC is to be like; absent: one queue, and as fast as can be. */
+export interface NicWishes {
+  /** What the guest may receive and send, bit/s; 0: not limited. */
+  readonly rxRate: number;
+  readonly txRate: number;
+  /** Pairs of queues. */
+  readonly networkQueues: number;
 }
 
 export interface Model {
@@ -27,7 +38,7 @@ export interface Model {
   /**
    * Joins an interface, or leaves nothing behind.
    * @param name of the device to make; nothing is called so
-   * @throws NetlinkError; Error with `code`, as node:fs
+   * @throws NetlinkError; Error with `code`, as node:fs; KataError for a wish that cannot be had
    */
-  join(netlink: Netlink, namespace: string, endpoint: Endpoint, name: string): HostEnd;
+  join(netlink: Netlink, namespace: string, endpoint: Endpoint, name: string, wishes?: NicWishes): HostEnd;
 }

@@ -7,7 +7,7 @@ import type { ARPNeighbor, Interface, Route } from '../proto/messages/types.ts';
 import { formatMac } from './address-text.ts';
 import { IFF_NOARP, listLinks } from './links.ts';
 import type { NetworkLog } from './log.ts';
-import type { HostEnd, Model } from './model.ts';
+import type { HostEnd, Model, NicWishes } from './model.ts';
 import { createNamespace, type PodNamespace, refuseHost, removeNamespace } from './namespace.ts';
 import { Netlink } from './netlink.ts';
 import type { GuestNetwork, Network, NetworkTraces } from './network.ts';
@@ -17,6 +17,8 @@ export interface NetworkOptions {
   readonly namespace: PodNamespace;
   readonly hypervisor: Pick<Hypervisor, 'plugNic' | 'unplug'>;
   readonly log: NetworkLog;
+  /** Absent: as the model makes NICs by itself. */
+  readonly wishes?: NicWishes | undefined;
 }
 
 /** An interface that is joined. */
@@ -109,7 +111,8 @@ export class PodNetwork implements Network {
         if (known && this.#model.keepsAddresses) Object.assign(known, told);
         if (known) continue;
         this.#warn(endpoint);
-        const host = this.#model.join(netlink, this.namespace, endpoint, this.#freeName(netlink));
+        const { wishes } = this.#options;
+        const host = this.#model.join(netlink, this.namespace, endpoint, this.#freeName(netlink), wishes);
         this.#joined.set(index, { ...told, host, path: undefined });
         fresh.push(index);
       }
@@ -129,7 +132,8 @@ export class PodNetwork implements Network {
   }
 
   async #plug({ endpoint: { link }, host }: Joined): Promise<PciPath> {
-    const nic = { device: host.device, mac: formatMac(link.address) };
+    const { device, queues } = host;
+    const nic = { device, mac: formatMac(link.address), ...(queues !== undefined && { queues }) };
     if (host.tapIndex === undefined) return this.#options.hypervisor.plugNic(nicId(link.name), nic);
     const fd = openSync(`/dev/tap${host.tapIndex}`, constants.O_RDWR);
     try {
