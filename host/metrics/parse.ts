@@ -106,11 +106,17 @@ export function numberOf(text: string): number | undefined {
   return word === '-inf' ? -Infinity : undefined;
 }
 
-/** Labels as they are written; the names were checked when they were read. */
+/**
+ * Labels as they are written, in the order of their names: two texts are the same series only if they are the same. Names were checked
+ * when they were read; an empty value is as good as none.
+ */
 export function textOfLabels(labels: ReadonlyMap<string, string>): string {
+  const names = [...labels.keys()];
+  if (names.length > 1) names.sort();
   let out = '';
-  for (const [name, value] of labels) {
-    out += `${out === '' ? '' : ','}${name}="${escapedLabel(value.replace(CONTROLS, '\ufffd'))}"`;
+  for (const name of names) {
+    const value = labels.get(name) as string;
+    if (value !== '') out += `${out === '' ? '' : ','}${name}="${escapedLabel(value.replace(CONTROLS, '\ufffd'))}"`;
   }
   return out;
 }

@@ -1,5 +1,4 @@
 /** A sandbox as the collector sees it. */
-import type { AgentClient } from '../agent/client.ts';
 import { KataError } from '../error.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import type { MetricsSource, Pids } from './collect.ts';
@@ -15,8 +14,8 @@ export function sourceOf(sandbox: () => Measured, calls: Durations = new Duratio
     calls,
     pids: () => pidsOf(sandbox()),
     timeline: () => sandbox().machine.state.timeline,
-    agentCalls: () => liveAgent(sandbox())?.durations,
-    guestText: (timeoutMs) => sandbox().machine.agent.metrics(timeoutMs),
+    agentCalls: () => sandbox().machine.liveAgent?.durations,
+    guestText: async (timeoutMs) => sandbox().machine.agent.metrics(timeoutMs),
     containers: (timeoutMs) => usage(sandbox(), timeoutMs),
   };
 }
@@ -28,14 +27,6 @@ function pidsOf({ machine }: Measured): Pids {
     qemu: hypervisor.kind === 'qemu' ? hypervisor.pid : 0,
     virtiofsd: share.daemon?.pid,
   };
-}
-
-function liveAgent({ machine }: Measured): AgentClient | undefined {
-  try {
-    return machine.agent;
-  } catch {
-    return undefined;
-  }
 }
 
 /** One that cannot be measured, since it has just ended, counts nothing; if none can, the sum is not known. */
