@@ -44,5 +44,7 @@ export function remoteSettings(values: Values): RemoteSettings {
   const gpus = values.number(REMOTE, 'default_gpus', 0);
   if (gpus > MAX_GPUS) throw values.invalid(REMOTE, 'default_gpus', `is ${gpus}; at most ${MAX_GPUS} are taken`);
   const gpuModel = values.string(REMOTE, 'default_gpu_model', '');
-  return { socket, timeoutMs: seconds * 1000, gpus, gpuModel, initdata: '' };
+  // Of the pod, by its annotation.
+  const initdata = values.string(REMOTE, 'initdata', '');
+  return { socket, timeoutMs: seconds * 1000, gpus, gpuModel, initdata };
 }

@@ -46,6 +46,12 @@ const USED: TableSchema = {
   image: { type: 'string', default: '""', effect: 'used', doc: 'Name of an image, told to the peer.' },
   default_gpus: { type: 'unsigned', default: '0', effect: 'used', doc: 'GPUs of a machine, told to the peer.' },
   default_gpu_model: { type: 'string', default: '""', effect: 'used', doc: 'Kind of GPU, told to the peer.' },
+  initdata: {
+    type: 'string',
+    default: '""',
+    effect: 'used',
+    doc: 'Initialization data of the guest, base64, told to the peer as it is; mostly set by annotation.',
+  },
   default_vcpus: same(QEMU_SIZES.default_vcpus),
   default_maxvcpus: same(QEMU_SIZES.default_maxvcpus),
   default_memory: { ...same(QEMU_SIZES.default_memory), default: '2048' },
