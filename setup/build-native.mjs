@@ -23,9 +23,10 @@ const LINK_FLAGS = ['-Wl,-z,relro,-z,now', '-Wl,-z,noexecstack', '-s'];
 /**
  * Builds the addon if a source is newer than the output.
  * @param {string} output path of the .node file
+ * @param {string} cc the C compiler, of the machine the addon is for
  * @returns {boolean} whether it was compiled
  */
-export function buildNative(output = join(ROOT, 'build/lib/kata.node')) {
+export function buildNative(output = join(ROOT, 'build/lib/kata.node'), cc = process.env.CC ?? 'gcc') {
   const files = readdirSync(SOURCES).map((name) => join(SOURCES, name));
   const newest = Math.max(...[...files, fileURLToPath(import.meta.url)].map((file) => statSync(file).mtimeMs));
   if ((statSync(output, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) return false;
@@ -35,7 +36,7 @@ export function buildNative(output = join(ROOT, 'build/lib/kata.node')) {
   mkdirSync(dirname(output), { recursive: true });
   // Renamed into place: a process that has the old one mapped keeps it.
   const fresh = `${output}.${process.pid}`;
-  execFileSync(process.env.CC ?? 'gcc', [...FLAGS, `-I${include_dir}`, ...sources, ...LINK_FLAGS, '-o', fresh], {
+  execFileSync(cc, [...FLAGS, `-I${include_dir}`, ...sources, ...LINK_FLAGS, '-o', fresh], {
     stdio: 'inherit',
   });
   renameSync(fresh, output);

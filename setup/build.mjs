@@ -27,12 +27,19 @@ const FUNCTION = { banner: { js: '(function(exports,require,module,__filename,__
 /**
  * Builds everything but the guest.
  * @param {string} output directory of the tree
+ * @param {object} [target] what differs where the tree is not for this machine
+ * @param {string} [target.version] absent: package.json's
+ * @param {string} [target.node] a Node binary that becomes part of the tree, for whoever installs it to compile the bundles with;
+ *   absent: a link to this one, which compiles them now
+ * @param {string} [target.cc] the C compiler
  */
-export async function buildHost(output = join(ROOT, 'build')) {
+export async function buildHost(output = join(ROOT, 'build'), target = {}) {
+  const { node, cc } = target;
+  const version = target.version ?? JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version;
   const bin = join(output, 'bin');
   const lib = join(output, 'lib');
   for (const directory of [bin, lib]) mkdirSync(directory, { recursive: true });
-  await bundle(lib);
+  await bundle(lib, version, node === undefined);
   replace(join(bin, 'containerd-shim-kata-v2'), (fresh) => {
     copyFileSync(join(ROOT, 'host/bin/containerd-shim-kata-v2'), fresh);
     chmodSync(fresh, 0o755);
@@ -44,13 +51,16 @@ export async function buildHost(output = join(ROOT, 'build')) {
   for (const name of ['kata-ctl', 'kata-monitor']) {
     replace(join(bin, name), (fresh) => symlinkSync('kata-runtime', fresh));
   }
-  replace(join(lib, 'node'), (fresh) => symlinkSync(process.execPath, fresh));
+  replace(join(lib, 'node'), (fresh) => {
+    if (node === undefined) return symlinkSync(process.execPath, fresh);
+    copyFileSync(node, fresh);
+    chmodSync(fresh, 0o755);
+  });
   const { buildNative } = await import('./build-native.mjs');
-  buildNative(join(lib, 'kata.node'));
+  buildNative(join(lib, 'kata.node'), cc);
 }
 
-async function bundle(lib) {
-  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+async function bundle(lib, version, ahead) {
   const options = {
     write: false,
     absWorkingDir: ROOT,
@@ -79,7 +89,7 @@ async function bundle(lib) {
   for (const { path, contents } of loaded.outputFiles) {
     const id = createHash('sha256').update(contents).digest('hex');
     replace(path, (fresh) => writeFileSync(fresh, Buffer.concat([contents, Buffer.from(`//${id}\n`)])));
-    compile(path);
+    if (ahead) compile(path);
   }
 }
 
