@@ -49,7 +49,7 @@ export class HybridVsockTransport implements AgentTransport {
     let last = 'no attempt was made';
     while (!signal.aborted && !this.#closed) {
       try {
-        return await this.#attempt(signal);
+        return await this.#attempt(this.#port, signal);
       } catch (thrown) {
         last = reasonOf(thrown);
       }
@@ -59,13 +59,21 @@ export class HybridVsockTransport implements AgentTransport {
     throw new KataError('deadline_exceeded', `timed out connecting to hybrid vsocket ${this.address} (${last})`);
   }
 
+  async dial(port: number, signal: AbortSignal): Promise<Socket> {
+    try {
+      return await this.#attempt(port, signal);
+    } catch (thrown) {
+      throw new KataError('unavailable', `hybrid vsocket ${this.#options.path}, port ${port}: ${reasonOf(thrown)}`);
+    }
+  }
+
   close(): void {
     this.#closed = true;
     this.#options.serve?.close();
   }
 
   /** Reads byte by byte what little there is: what follows the line belongs to the caller's protocol. */
-  #attempt(signal: AbortSignal): Promise<Socket> {
+  #attempt(port: number, signal: AbortSignal): Promise<Socket> {
     const socket = connectSocket(this.#options.path);
     return new Promise((resolve, reject) => {
       const fail = (reason: string): void => {
@@ -97,7 +105,7 @@ export class HybridVsockTransport implements AgentTransport {
       };
       signal.addEventListener('abort', onAbort);
       socket.on('error', onError).on('end', onEnd).on('close', onEnd).on('readable', onReadable);
-      socket.write(`CONNECT ${this.#port}\n`);
+      socket.write(`CONNECT ${port}\n`);
     });
   }
 }

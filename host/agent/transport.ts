@@ -26,6 +26,11 @@ export interface AgentTransport {
    * @throws KataError `deadline_exceeded` or `unavailable`
    */
   connect(signal: AbortSignal): Promise<Socket>;
+  /**
+   * Connects to another port of the guest, once it is up; one attempt. Absent: there are no ports.
+   * @throws KataError `unavailable`
+   */
+  dial?(port: number, signal: AbortSignal): Promise<Socket>;
   /** Closes and removes what `prepare` made. Idempotent. */
   close(): void;
 }

@@ -70,6 +70,17 @@ export class VsockTransport implements AgentTransport {
     throw new KataError('deadline_exceeded', `timed out connecting to vsock ${this.#cid}:${this.#port} (${last})`);
   }
 
+  async dial(port: number, signal: AbortSignal): Promise<Socket> {
+    const fd = await native()
+      .vsockConnect(this.#cid, port, ATTEMPT_MS)
+      .catch((thrown: unknown) => {
+        throw new KataError('unavailable', `vsock ${this.#cid}:${port}: ${reasonOf(thrown)}`, { cause: thrown });
+      });
+    if (!signal.aborted && !this.#closed) return socketOf(fd);
+    closeSync(fd);
+    throw new KataError('unavailable', `vsock ${this.#cid}:${port}: nobody waits for it any more`);
+  }
+
   close(): void {
     this.#closed = true;
     if (this.#vhost !== undefined) closeSync(this.#vhost);

@@ -65,6 +65,8 @@ export interface VmConfig {
   readonly memory?: MemorySettings | undefined;
   readonly devices?: MachineDevices | undefined;
   readonly debug: boolean;
+  /** Is given what the guest writes to its console, as it comes. Absent: only its end is kept. */
+  readonly onConsole?: ((chunk: Uint8Array) => void) | undefined;
   /** Path of the network namespace the VMM runs in; absent or empty: that of the shim. */
   readonly networkNamespace?: string | undefined;
   /** undefined: QEMU makes it here. */
@@ -120,6 +122,8 @@ export interface Hypervisor {
   plugVirtioFs(tag: string, socketPath: string, queueSize?: number): Promise<PciPath>;
   /** Plugs a block device or image file of the host. `id` names it for `unplug`. */
   plugBlock(id: string, path: string, readOnly: boolean): Promise<PciPath>;
+  /** Has the guest see the size to which such a device has been grown on the host, bytes. */
+  resizeBlock(id: string, bytes: number): Promise<void>;
   /** Plugs a virtio NIC on a tap device. `id` names it for `unplug`. */
   plugNic(id: string, nic: NicBackend): Promise<PciPath>;
   unplug(id: string): Promise<void>;

@@ -47,11 +47,11 @@ function consoleRoutes({ sandbox }: Managed): readonly Route[] {
 function upgradesOf({ sandbox, configuration, description }: Managed): ReadonlyMap<string, Upgrade> {
   const console: Upgrade = async (request, socket, head) => {
     const { debugConsole } = await import('./debug-console.ts');
-    debugConsole(request, socket, head, {
+    await debugConsole(request, socket, head, {
       allowed: configuration.debugging.debugConsole,
       configuration: description.configuration ?? '',
       agent: () => sandbox().machine.liveAgent,
-      dial: undefined,
+      dial: configuration.ownGuest ? undefined : async (port, signal) => sandbox().machine.dial(port, signal),
     });
   };
   return new Map([['/debug-console', console]]);

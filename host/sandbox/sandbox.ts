@@ -28,7 +28,7 @@ import { Vm } from './vm.ts';
 export const DESTROY_TIMEOUT_MS = 10_000;
 
 /** What of the virtual machine those may use who look on. */
-export type Machine = Pick<Vm, 'agent' | 'liveAgent' | 'agentAddress' | 'hypervisor' | 'share' | 'state'>;
+export type Machine = Pick<Vm, 'agent' | 'liveAgent' | 'agentAddress' | 'dial' | 'hypervisor' | 'share' | 'state'>;
 export type SandboxLife = 'booting' | 'running' | 'stopping' | 'stopped';
 
 export class Sandbox {

@@ -1,5 +1,6 @@
 /** A virtual machine with its agent: booted, watched, and taken down with everything it was given. */
 import { mkdirSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { AgentClient } from '../agent/client.ts';
 import type { AgentTransport, DeviceArguments } from '../agent/transport.ts';
 import { KataError, reasonOf } from '../error.ts';
@@ -102,6 +103,15 @@ export class Vm {
   get agent(): AgentClient {
     if (!this.connected || this.lost) throw new KataError('unavailable', 'the virtual machine is gone');
     return this.connected;
+  }
+
+  /**
+   * Connects to a port of the guest.
+   * @throws KataError `unavailable`; `unimplemented` where the channel has no ports
+   */
+  dial(port: number, signal: AbortSignal): Promise<Socket> {
+    if (this.transport.dial) return this.transport.dial(port, signal);
+    throw new KataError('unimplemented', `the guest is reached by ${this.transport.address}, which has no ports`);
   }
 
   /** undefined when the VM is gone. */

@@ -1,10 +1,13 @@
 /** From an order for a sandbox to its virtual machine: configuration, size, parts. */
 import { annotate } from '../config/annotations.ts';
 import { type Configuration, loadConfiguration, thisMachine } from '../config/configuration.ts';
-import { findFile } from '../config/files.ts';
+import { kernelParamsFor } from '../config/debugging.ts';
+import { tellKey } from '../config/effects.ts';
+import { findFile, searchPathOf } from '../config/files.ts';
 import type { RemoteVm, VmConfig } from '../hypervisor/hypervisor.ts';
 import type { Durations } from '../metrics/durations.ts';
 import { sizeOf } from '../resources/sizing.ts';
+import { ConsoleLog } from '../sandbox/console-log.ts';
 import type { Identity } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
 import { monitorLink, monitorSocket } from '../sandbox/monitor-link.ts';
@@ -21,6 +24,8 @@ import type { Door } from '../sandbox/vm.ts';
 /** Reads of one stream in flight: our own agent answers them in order, a Kata agent need not. */
 const OWN_READS_IN_FLIGHT = 2;
 const KATA_READS_IN_FLIGHT = 1;
+/** Vsock port where Kata's agent has its debug console; ours needs none. */
+const KATA_CONSOLE_PORT = 1026;
 
 /** What somebody wants a sandbox for. */
 export interface SandboxOrder {
@@ -77,13 +82,13 @@ export async function configurationFor(
   const file = findFile({
     optionsPath,
     environmentPath: environment.KATA_CONF_FILE ?? '',
-    ...(searchPath ? { searchPath } : {}),
+    searchPath: searchPath ?? searchPathOf(lib),
   });
   const configuration = await loadConfiguration(file, thisMachine(lib));
   log.info('configuration', { file: file ?? 'none: defaults' });
-  if (configuration.unknown.length > 0) {
-    log.warn('configuration keys without effect', { keys: configuration.unknown.join(', ') });
-  }
+  const missed = [...configuration.ignored.filter(({ harmless }) => !harmless), ...configuration.unknown];
+  if (missed.length > 0) log.warn('configuration keys without effect', { keys: missed.map(tellKey).join(', ') });
+  for (const note of configuration.notes) log.warn('configuration', { note });
   const annotated = await annotate(configuration, spec.annotations);
   if (annotated.ignored.length > 0) {
     const names = annotated.ignored.map(({ name, why }) => `${name} (${why})`);
@@ -107,7 +112,7 @@ export function newSandbox(
   timeline: Timeline,
   observer: Observer & { readonly durations?: Durations },
 ): Sandbox {
-  const { identity, socket, log, debug, parts } = options;
+  const { identity, socket, log, parts } = options;
   const description = describe(options, configuration, order.spec);
   // It is opened by the sandbox it leads to.
   const door = options.door?.({ sandbox: () => sandbox, configuration, description, calls: observer.durations, log });
@@ -120,7 +125,7 @@ export function newSandbox(
     expected: order.expected,
     socket,
     log,
-    config: vmConfig(configuration, identity, order.spec, debug),
+    config: vmConfig(configuration, identity, order.spec, options),
     bootTimeoutMs: configuration.bootTimeoutMs,
     createContainerTimeoutMs: configuration.createContainerTimeoutMs,
     disableGuestSeccomp: configuration.disableGuestSeccomp,
@@ -153,7 +158,12 @@ function describe(options: BootOptions, { file }: Configuration, spec: SandboxSp
   };
 }
 
-function vmConfig(configuration: Configuration, identity: Identity, spec: SandboxSpec, debug: boolean): VmConfig {
+function vmConfig(
+  configuration: Configuration,
+  identity: Identity,
+  spec: SandboxSpec,
+  { debug, log }: BootOptions,
+): VmConfig {
   const size = sizeOf(spec.sizing, configuration);
   return {
     sandboxId: identity.id,
@@ -165,7 +175,11 @@ function vmConfig(configuration: Configuration, identity: Identity, spec: Sandbo
     kernel: configuration.kernel,
     initrd: configuration.initrd,
     image: configuration.image,
-    kernelParams: configuration.kernelParams,
+    kernelParams: kernelParamsFor(
+      configuration.kernelParams,
+      configuration.debugging.debugConsole,
+      configuration.ownGuest ? 0 : KATA_CONSOLE_PORT,
+    ),
     vcpus: size.vcpus,
     maxVcpus: configuration.maxVcpus,
     memoryMib: size.memoryMib,
@@ -174,8 +188,15 @@ function vmConfig(configuration: Configuration, identity: Identity, spec: Sandbo
     memory: configuration.memory,
     devices: configuration.devices,
     debug: debug || configuration.debug,
+    ...(configuration.debugging.consoleLog ? { onConsole: consoleLog(log) } : {}),
     remote: remoteVm(configuration, spec),
   };
+}
+
+/** From the guest's first word on. */
+function consoleLog(log: Log): (chunk: Uint8Array) => void {
+  const lines = new ConsoleLog(log);
+  return (chunk) => lines.push(chunk);
 }
 
 function remoteVm({ remote }: Configuration, spec: SandboxSpec): RemoteVm | undefined {

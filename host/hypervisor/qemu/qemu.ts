@@ -131,6 +131,12 @@ export class Qemu implements Hypervisor {
     }
   }
 
+  async resizeBlock(id: string, bytes: number): Promise<void> {
+    const plugged = this.#plugged.get(id);
+    if (!plugged) throw new KataError('not_found', `no block device ${id} is plugged`);
+    await this.#running().execute('block_resize', { 'node-name': plugged.backend.args['node-name'], size: bytes });
+  }
+
   async plugNic(id: string, { device, fds, mac, queues = 1 }: NicBackend): Promise<PciPath> {
     const netdev = this.#backendName('net');
     const { vhostNet = true, iommuPlatform = false } = this.#config.devices ?? {};
@@ -211,7 +217,10 @@ export class Qemu implements Hypervisor {
       this.#qmp?.close(`QEMU has ended${exit.stderr ? `: ${oneLine(exit.stderr)}` : ''}`);
       this.#settleExited(exit);
     });
-    (child.stream(1) as Duplex).on('data', (chunk: Buffer) => this.#console.push(chunk));
+    (child.stream(1) as Duplex).on('data', (chunk: Buffer) => {
+      this.#console.push(chunk);
+      config.onConsole?.(chunk);
+    });
     this.#qmp = new Qmp(child.stream(0));
     this.#qmp.listen((event) => this.#event(event));
     if (this.#stopped) {
