@@ -1,7 +1,9 @@
 /** The guest's kernel and root file system: those configured, or our own beside the program. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { KataError } from '../error.ts';
+import { type AssetKind, kindProblem } from './asset-kinds.ts';
+import type { Machine } from './machine.ts';
 import { QEMU, REMOTE, type Values } from './values.ts';
 
 const ROOTFS_TYPES = ['ext4', 'xfs', 'erofs'] as const;
@@ -18,25 +20,29 @@ export interface Assets {
   readonly ownGuest: boolean;
 }
 
+/** Of a configuration, what says which files are needed. */
+export interface AssetConfiguration extends Assets {
+  readonly values: Values;
+  readonly machine: Machine;
+  readonly memoryMib: number;
+  readonly remote: object | undefined;
+}
+
 /**
  * @param guest directory of our own guest
  * @param kernelName our kernel's file in it
- * @throws KataError `invalid_argument`; `failed_precondition` for a file that does not exist or is empty
+ * @throws KataError `invalid_argument`
  */
 export function assetsOf(values: Values, guest: string, kernelName: string): Assets {
   const kernel = values.path(QEMU, 'kernel', '');
   const initrd = values.path(QEMU, 'initrd', '');
   const image = values.path(QEMU, 'image', '');
-  if (initrd !== '' && image !== '') {
-    throw values.invalid(QEMU, 'image', 'is set together with initrd; a guest has one of them');
-  }
   const standard = initrd === '' && image === '';
   const found = {
     kernel: kernel || join(guest, kernelName),
     initrd: standard ? join(guest, 'initramfs.cpio.gz') : initrd || undefined,
     image: image || undefined,
   };
-  for (const [key, path] of Object.entries(found)) if (path !== undefined) checkAsset(values, key, path);
   return {
     ...found,
     rootfsType: values.choice(QEMU, 'rootfs_type', ROOTFS_TYPES, 'ext4'),
@@ -63,13 +69,46 @@ function isOwn(initrd: string): boolean {
   }
 }
 
-function checkAsset(values: Values, key: string, path: string): void {
-  if (existsSync(path) && statSync(path).isFile() && statSync(path).size > 0) return;
-  const advice = values.isSet(QEMU, key)
+/** Files that a sandbox needs and this machine has not, or has of another kind. */
+export function assetProblems(configuration: AssetConfiguration): KataError[] {
+  if (configuration.remote) return [];
+  const { kernel, initrd, image, values, machine } = configuration;
+  const problems: KataError[] = [];
+  for (const [key, path] of Object.entries({ kernel, initrd, image })) {
+    if (path === undefined) continue;
+    const what = fileProblem(path, values.isSet(QEMU, key)) ?? wrongKind(key as AssetKind, path, values, machine.arch);
+    if (what === undefined) continue;
+    problems.push(
+      new KataError('failed_precondition', `${values.where(QEMU, key)}: the guest's ${key} ${path} ${what}`),
+    );
+  }
+  const [initrdBytes, memoryBytes] = [initrd === undefined ? 0 : sizeOf(initrd), configuration.memoryMib * 2 ** 20];
+  if (initrdBytes >= memoryBytes) {
+    const where = `${values.where(values.hypervisor, 'default_memory')} is ${configuration.memoryMib} MiB`;
+    problems.push(
+      new KataError(
+        'invalid_argument',
+        `${where}, and the guest's initrd ${initrd} alone has ${Math.ceil(initrdBytes / 2 ** 20)} MiB; raise it`,
+      ),
+    );
+  }
+  return problems;
+}
+
+function fileProblem(path: string, configured: boolean): string | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isFile() && stat.size > 0) return undefined;
+  const advice = configured
     ? 'correct the path'
-    : 'build it with `npm run guest`, or name one in configuration.toml';
-  throw new KataError(
-    'failed_precondition',
-    `${values.where(QEMU, key)}: there is no guest ${key} at ${path}; ${advice}`,
-  );
+    : 'install the guest, build it with `npm run guest`, or name one in configuration.toml';
+  return `${stat === undefined ? 'does not exist' : stat.isFile() ? 'is empty' : 'is no file'}; ${advice}`;
+}
+
+/** Our own are what they are; those that somebody names need not be. */
+function wrongKind(kind: AssetKind, path: string, values: Values, arch: string): string | undefined {
+  return values.isSet(QEMU, kind) ? kindProblem(kind, path, arch) : undefined;
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

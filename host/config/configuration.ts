@@ -1,19 +1,23 @@
 /** configuration.toml as the program uses it: typed, checked, with defaults for all that is not set. */
-import { type Assets, assetsOf, remoteAssetsOf } from './assets.ts';
+import type { KataError } from '../error.ts';
+import { expressionFault } from './annotations-enabled.ts';
+import { type Assets, assetProblems, assetsOf, remoteAssetsOf } from './assets.ts';
 import { type BlockSettings, blockOf } from './block.ts';
 import { type Debugging, debuggingOf } from './debugging.ts';
-import { type Merged, readMerged, type Table } from './files.ts';
+import { type IgnoredKey, ignoredKeys, type UnknownKey, unknownKeys } from './effects.ts';
+import { type Merged, readMerged } from './files.ts';
 import { hypervisorTable } from './hypervisor-table.ts';
 import type { Machine } from './machine.ts';
-import { type ManagementSettings, managementOf } from './management.ts';
 import { type MachineDevices, machineDevicesOf, seccompOf } from './machine-devices.ts';
+import { type ManagementSettings, managementOf } from './management.ts';
 import { type MemorySettings, memoryOf } from './memory.ts';
 import { type Networking, networkingOf } from './networking.ts';
 import { type Rates, ratesOf } from './rates.ts';
+import { refusalsOf } from './refusals.ts';
 import { type RemoteSettings, remoteSettings } from './remote.ts';
-import { type Sharing, sharingOf } from './sharing.ts';
+import { notesOf, type Sharing, sharingOf } from './sharing.ts';
 import { MAX_MEMORY_MIB, MAX_VCPUS, type Sizes, sizesOf } from './sizes.ts';
-import { QEMU, REMOTE, show, Values } from './values.ts';
+import { QEMU, REMOTE, show, throwFirst, Values } from './values.ts';
 
 export { type Machine, thisMachine } from './machine.ts';
 export { MAX_VCPUS, MIN_MEMORY_MIB } from './sizes.ts';
@@ -23,8 +27,6 @@ export const DEFAULT_DIAL_TIMEOUT_S = 45;
 export const DEFAULT_CREATE_CONTAINER_TIMEOUT_S = 60;
 /** Longest time a timeout may give, seconds: a day. */
 export const MAX_TIMEOUT_S = 86_400;
-/** Longest expression of `enable_annotations`, characters. */
-export const MAX_EXPRESSION_LENGTH = 256;
 const DEFAULT_SECCOMP_SANDBOX = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 
 export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates, ManagementSettings {
@@ -59,25 +61,38 @@ export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates
   readonly enableAnnotations: readonly string[];
   /** auto, virtio-serial, vsock or hybrid-vsock; empty: auto. */
   readonly agentTransport: string;
-  /** Keys that have no effect, for the log: `table.key (file)`. */
-  readonly unknown: readonly string[];
+  /** Keys that are known and have no effect. */
+  readonly ignored: readonly IgnoredKey[];
+  readonly unknown: readonly UnknownKey[];
+  /** What is done otherwise than the files say, for the log. */
+  readonly notes: readonly string[];
 }
 
 /**
- * Reads a configuration.
+ * Reads a configuration of which a sandbox can be made.
  * @param file resolved path; undefined: defaults
- * @throws KataError `invalid_argument` naming file, key and what is expected; `failed_precondition` for an asset that
- *   does not exist
+ * @throws KataError `invalid_argument` naming file, line, key and what is expected; `permission_denied` for a file that others
+ *   could have written; `unimplemented` for a setting that a pod counts on and that we do not have; `failed_precondition` for
+ *   an asset that does not exist
  */
 export async function loadConfiguration(file: string | undefined, machine: Machine): Promise<Configuration> {
-  let merged: Merged = new Map();
-  if (file !== undefined) {
-    // Loaded for this only: nodes without a configuration file do not pay for a TOML parser.
-    const { parse } = await import('smol-toml');
-    merged = readMerged(file, (text) => parse(text) as Table);
-  }
+  const merged: Merged = file === undefined ? new Map() : await readMerged(file);
+  return usable(interpret(merged, file, machine));
+}
+
+/**
+ * What a configuration says, whether or not a sandbox can be made of it.
+ * @throws KataError `invalid_argument` naming file, line, key and what is expected
+ */
+export function interpret(merged: Merged, file: string | undefined, machine: Machine): Configuration {
   const values = new Values(merged, hypervisorTable(merged, file));
   return configure(values, file, values.hypervisor === REMOTE ? unlimited(machine) : machine, debuggingOf(values));
+}
+
+/** Why no sandbox can be made of a configuration: what it asks for and we do not have, then what is missing on this machine. */
+export function obstacles(configuration: Configuration): KataError[] {
+  const { values } = configuration;
+  return [...refusalsOf(values.merged, values.hypervisor), ...assetProblems(configuration)];
 }
 
 /**
@@ -86,7 +101,12 @@ export async function loadConfiguration(file: string | undefined, machine: Machi
  */
 export function reconfigure(configuration: Configuration, overrides: Merged): Configuration {
   const { values, file, machine, debugging } = configuration;
-  return configure(values.overlaid(overrides), file, machine, debugging);
+  return usable(configure(values.overlaid(overrides), file, machine, debugging));
+}
+
+function usable(configuration: Configuration): Configuration {
+  throwFirst(obstacles(configuration));
+  return configuration;
 }
 
 function configure(values: Values, file: string | undefined, machine: Machine, debugging: Debugging): Configuration {
@@ -125,7 +145,9 @@ function configure(values: Values, file: string | undefined, machine: Machine, d
     sandboxCgroupOnly: values.boolean('runtime', 'sandbox_cgroup_only', true),
     enableAnnotations: expressions(values),
     agentTransport: values.string('edge', 'agent_transport', ''),
-    unknown: values.unknown(),
+    ignored: ignoredKeys(values.merged, hypervisor),
+    unknown: unknownKeys(values.merged, hypervisor),
+    notes: notesOf(values),
   };
 }
 
@@ -138,20 +160,12 @@ function expressions(values: Values): readonly string[] {
   const { hypervisor } = values;
   const list = values.strings(hypervisor, 'enable_annotations');
   for (const expression of list) {
-    const usable = expression.length <= MAX_EXPRESSION_LENGTH && isExpression(expression);
-    if (!usable)
-      throw values.invalid(hypervisor, 'enable_annotations', `has ${show(expression)}, which is no regular expression`);
+    const fault = expressionFault(expression);
+    if (fault !== undefined) {
+      throw values.invalid(hypervisor, 'enable_annotations', `has ${show(expression)}, which ${fault}`);
+    }
   }
   return list;
-}
-
-function isExpression(text: string): boolean {
-  try {
-    new RegExp(text, 'u');
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function createTimeout(values: Values): number {

@@ -1,35 +1,31 @@
 /** Finds configuration.toml and its drop-ins by Kata's rules, and merges them. */
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-} from 'node:fs';
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { KataError, reasonOf } from '../error.ts';
+import { checkDirectory, checkOwner, readSafely } from './file-safety.ts';
+import { readToml } from './toml/read.ts';
+import type { Entry } from './toml/tables.ts';
 
-/** Largest configuration file, bytes. */
-export const MAX_FILE_BYTES = 1024 * 1024;
+export { MAX_FILE_BYTES } from './file-safety.ts';
+
 /** Most drop-ins beside one file. */
 export const MAX_DROP_INS = 256;
 
-/** Where a configuration is looked for, the first that exists wins. */
+/** Where a configuration is looked for, the first that exists wins: as Kata's Go runtime, then as its Rust runtime. */
 export const SEARCH_PATH: readonly string[] = [
   '/etc/kata-containers/configuration.toml',
   '/usr/share/defaults/kata-containers/configuration.toml',
   '/opt/kata/share/defaults/kata-containers/configuration.toml',
+  '/etc/kata-containers/runtime-rs/configuration.toml',
+  '/usr/share/defaults/kata-containers/runtime-rs/configuration.toml',
+  '/opt/kata/share/defaults/kata-containers/runtime-rs/configuration.toml',
 ];
 
-export type Table = { [key: string]: unknown };
-
-/** One value and the file it came from. */
-export interface Origin {
-  readonly file: string;
+/** One value, and where it came from. */
+export interface Origin extends Partial<Entry> {
   readonly value: unknown;
+  /** Or what else set it, as an annotation. */
+  readonly file: string;
 }
 
 /** Values by table name (`hypervisor.qemu`), then key. */
@@ -41,6 +37,11 @@ export interface Lookup {
   /** KATA_CONF_FILE; empty: not set. */
   readonly environmentPath: string;
   readonly searchPath?: readonly string[];
+}
+
+/** SEARCH_PATH, then the file that is installed with the program at `lib`. */
+export function searchPathOf(lib: string): readonly string[] {
+  return [...SEARCH_PATH, join(lib, '..', 'share', 'defaults', 'kata-containers', 'configuration.toml')];
 }
 
 /**
@@ -67,14 +68,48 @@ export function findFile({ optionsPath, environmentPath, searchPath = SEARCH_PAT
 }
 
 /**
- * Reads a file and the drop-ins in `config.d` beside it, in lexical order; a later value replaces an earlier one.
- * @param parse TOML text to tables
- * @throws KataError `invalid_argument` naming file and line
+ * Reads a file and the drop-ins in `config.d` beside it; a later value replaces an earlier one.
+ * @throws KataError `invalid_argument` naming file and line; `permission_denied` for a file that others could have written
  */
-export function readMerged(path: string, parse: (text: string) => Table): Merged {
+export async function readMerged(path: string): Promise<Merged> {
   const merged: Merged = new Map();
-  for (const file of [path, ...dropIns(path)]) merge(merged, '', parseFile(file, parse), file);
+  for (const file of [path, ...dropInsOf(path)]) {
+    for (const [table, entries] of await readToml(readSafely(file), file)) {
+      const keys = merged.get(table) ?? new Map<string, Origin>();
+      merged.set(table, keys);
+      for (const [key, entry] of entries) keys.set(key, { ...entry, file });
+    }
+  }
   return merged;
+}
+
+/**
+ * Every entry of `config.d` beside a file, in the order of the bytes of their names. Links are followed, as Kata's Go runtime
+ * does: Kubernetes places files of a ConfigMap so.
+ * @param path resolved
+ * @throws KataError `invalid_argument`, `permission_denied`
+ */
+export function dropInsOf(path: string): string[] {
+  const directory = join(dirname(path), 'config.d');
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new KataError('invalid_argument', `configuration directory ${directory}: ${reasonOf(thrown)}`, {
+      cause: thrown,
+    });
+  }
+  const resolved = realpathSync(directory);
+  checkOwner(resolved, statSync(resolved));
+  checkDirectory(resolved);
+  if (names.length > MAX_DROP_INS) {
+    throw new KataError(
+      'invalid_argument',
+      `${directory} holds ${names.length} files; at most ${MAX_DROP_INS} are read`,
+    );
+  }
+  return names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))).map((name) => join(directory, name));
 }
 
 function resolve(path: string, what: string): string {
@@ -86,64 +121,4 @@ function resolve(path: string, what: string): string {
   } catch (thrown) {
     throw new KataError('not_found', `${what}: ${path} cannot be used: ${reasonOf(thrown)}`, { cause: thrown });
   }
-}
-
-function dropIns(path: string): string[] {
-  const directory = join(dirname(path), 'config.d');
-  if (!existsSync(directory)) return [];
-  const names = readdirSync(directory).sort();
-  if (names.length > MAX_DROP_INS) {
-    throw new KataError(
-      'invalid_argument',
-      `${directory} holds ${names.length} files; at most ${MAX_DROP_INS} are read`,
-    );
-  }
-  return names.map((name) => join(directory, name));
-}
-
-function parseFile(file: string, parse: (text: string) => Table): Table {
-  let fd = -1;
-  let text: string;
-  try {
-    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new Error('not a regular file');
-    if (stat.size > MAX_FILE_BYTES) throw new Error(`${stat.size} bytes; at most ${MAX_FILE_BYTES} are read`);
-    text = readFileSync(fd, 'utf8');
-  } catch (thrown) {
-    throw new KataError('invalid_argument', `configuration ${file}: ${reasonOf(thrown)}`, { cause: thrown });
-  } finally {
-    if (fd >= 0) closeSync(fd);
-  }
-  try {
-    return parse(text);
-  } catch (thrown) {
-    const { line } = thrown as { line?: unknown };
-    const where = typeof line === 'number' ? `, line ${line}` : '';
-    // The parser's first line says what; the others draw a picture.
-    const what = reasonOf(thrown).split('\n')[0];
-    throw new KataError('invalid_argument', `configuration ${file}${where} is no valid TOML: ${what}`, {
-      cause: thrown,
-    });
-  }
-}
-
-function merge(merged: Merged, table: string, values: Table, file: string): void {
-  for (const [key, value] of Object.entries(values)) {
-    if (isTable(value)) {
-      merge(merged, table === '' ? key : `${table}.${key}`, value, file);
-      continue;
-    }
-    let keys = merged.get(table);
-    if (!keys) {
-      keys = new Map();
-      merged.set(table, keys);
-    }
-    keys.set(key, { file, value });
-  }
-  if (!merged.has(table)) merged.set(table, new Map());
-}
-
-function isTable(value: unknown): value is Table {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }

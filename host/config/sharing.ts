@@ -1,5 +1,5 @@
 /** What of the host's files a guest sees, and how. */
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { KataError, reasonOf } from '../error.ts';
 import { QEMU, REMOTE, show, type Values } from './values.ts';
@@ -8,7 +8,8 @@ const SHARED_FS = ['virtio-fs', 'none'] as const;
 export type SharedFs = (typeof SHARED_FS)[number];
 const CACHES = ['never', 'metadata', 'auto', 'always'] as const;
 export type VirtioFsCache = (typeof CACHES)[number];
-const EMPTY_DIR_MODES = ['shared-fs'] as const;
+/** Where Kata's files say that virtiofsd is, whatever the distribution: Debian has it elsewhere. */
+const SHIPPED_DAEMON = '/usr/libexec/virtiofsd';
 
 /** Entries of a virtio-fs queue: QEMU takes powers of two, up to 1024. */
 export const DEFAULT_QUEUE_SIZE = 1024;
@@ -46,10 +47,9 @@ export interface Sharing {
 
 /** @throws KataError `invalid_argument` naming file and key, `failed_precondition` for a bind mount without source */
 export function sharingOf(values: Values): Sharing {
-  values.choice('runtime', 'emptydir_mode', EMPTY_DIR_MODES, 'shared-fs');
   return {
     sharedFs: sharedFs(values),
-    virtiofsd: values.path(QEMU, 'virtio_fs_daemon', ''),
+    virtiofsd: isElsewhere(values) ? '' : values.path(QEMU, 'virtio_fs_daemon', ''),
     virtioFsCache: values.choice(QEMU, 'virtio_fs_cache', CACHES, 'auto'),
     virtioFsQueueSize: queueSize(values),
     virtioFsExtraArgs: values.strings(QEMU, 'virtio_fs_extra_args'),
@@ -62,6 +62,18 @@ export function sharingOf(values: Values): Sharing {
       values.boolean('runtime', 'experimental_force_guest_pull', false) ||
       values.strings('runtime', 'experimental').includes('force_guest_pull'),
   };
+}
+
+/** What is done otherwise than the files say. */
+export function notesOf(values: Values): string[] {
+  if (!isElsewhere(values)) return [];
+  const where = values.where(QEMU, 'virtio_fs_daemon');
+  return [`${where}: there is no ${SHIPPED_DAEMON}; virtiofsd is taken from where this distribution has it`];
+}
+
+/** Whether the daemon is not where Kata's files say. A path of somebody's own is never replaced. */
+function isElsewhere(values: Values): boolean {
+  return values.string(QEMU, 'virtio_fs_daemon', '') === SHIPPED_DAEMON && !existsSync(SHIPPED_DAEMON);
 }
 
 /** A remote machine sees nothing of this host. */

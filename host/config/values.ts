@@ -1,33 +1,28 @@
 /** Typed access to what the files say, with messages that name file and key. */
 import { KataError } from '../error.ts';
-import type { Merged } from './files.ts';
-import { isOfType, TYPE_NAMES } from './keys.ts';
-import { SCHEMA } from './schema/schema.ts';
+import { keyProblems } from './check.ts';
+import { contradictions } from './contradictions.ts';
+import type { Merged, Origin } from './files.ts';
+import { keyOf } from './schema/schema.ts';
+import { nameOf, placeOf, show } from './show.ts';
+
+export { show } from './show.ts';
 
 /** Tables of the hypervisors there are. */
 export const QEMU = 'hypervisor.qemu';
 export const REMOTE = 'hypervisor.remote';
 export type HypervisorTable = typeof QEMU | typeof REMOTE;
-/** Characters of a value that a message quotes. */
-const QUOTED = 80;
 
 export class Values {
   /**
    * @param hypervisor table of the hypervisor in use
-   * @throws KataError `invalid_argument` for a known key of another type than it has to be
+   * @throws KataError `invalid_argument` for known keys with values that they cannot have, and for keys that contradict each other
    */
   constructor(
-    private readonly merged: Merged,
+    readonly merged: Merged,
     readonly hypervisor: HypervisorTable = QEMU,
   ) {
-    for (const [table, keys] of Object.entries(SCHEMA)) {
-      for (const [key, { type }] of Object.entries(keys)) {
-        const origin = merged.get(table)?.get(key);
-        if (origin && !isOfType(type, origin.value)) {
-          throw this.invalid(table, key, `is ${show(origin.value)}; it must be ${TYPE_NAMES[type]}`);
-        }
-      }
-    }
+    throwFirst(problemsOf(merged));
   }
 
   /**
@@ -37,10 +32,10 @@ export class Values {
   overlaid(overrides: Merged): Values {
     const merged: Merged = new Map([...this.merged].map(([table, keys]) => [table, new Map(keys)]));
     for (const [table, keys] of overrides) {
-      const all = merged.get(table) ?? new Map();
+      const all = merged.get(table) ?? new Map<string, Origin>();
       merged.set(table, all);
       for (const [key, origin] of keys) {
-        const alias = SCHEMA[table]?.[key]?.alias;
+        const alias = keyOf(table, key)?.alias;
         const dot = alias?.lastIndexOf('.') ?? -1;
         if (alias) merged.get(alias.slice(0, dot))?.delete(alias.slice(dot + 1));
         all.set(key, origin);
@@ -53,7 +48,8 @@ export class Values {
     return (this.get(table, key) as string | undefined) ?? fallback;
   }
   number(table: string, key: string, fallback: number): number {
-    return (this.get(table, key) as number | undefined) ?? fallback;
+    const value = this.get(table, key) as number | bigint | undefined;
+    return value === undefined ? fallback : Number(value);
   }
   boolean(table: string, key: string, fallback: boolean): boolean {
     return (this.get(table, key) as boolean | undefined) ?? fallback;
@@ -83,7 +79,8 @@ export class Values {
 
   /** Where a key was set, for messages. */
   where(table: string, key: string): string {
-    return `${this.merged.get(table)?.get(key)?.file ?? 'the defaults'}: ${table}.${key}`;
+    const origin = this.merged.get(table)?.get(key);
+    return `${origin ? placeOf(origin) : 'the defaults'}: ${nameOf(table, key)}`;
   }
 
   /** The error for a key's value. */
@@ -95,28 +92,23 @@ export class Values {
     return this.merged.get(table)?.has(key) ?? false;
   }
 
-  tables(): string[] {
-    return [...this.merged.keys()];
-  }
-
-  /** Set keys that have no effect. */
-  unknown(): string[] {
-    const found: string[] = [];
-    for (const [table, keys] of this.merged) {
-      for (const [key, { file }] of keys) {
-        if (SCHEMA[table]?.[key]?.effect !== 'used') found.push(`${table === '' ? '' : `${table}.`}${key} (${file})`);
-      }
-    }
-    return found;
-  }
-
   private get(table: string, key: string): unknown {
     return this.merged.get(table)?.get(key)?.value;
   }
 }
 
-/** A value as a message quotes it, bounded. */
-export function show(value: unknown): string {
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value));
-  return text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text;
+/** What is wrong with what is set, before anything is made of it. */
+export function problemsOf(merged: Merged): KataError[] {
+  const problems = keyProblems(merged);
+  // What has the wrong type cannot be compared.
+  return problems.length > 0 ? problems : contradictions(merged);
+}
+
+/** Throws the first of some errors, which tells how many there are. */
+export function throwFirst(errors: readonly KataError[]): void {
+  const [first, ...more] = errors;
+  if (!first) return;
+  if (more.length === 0) throw first;
+  const others = more.length === 1 ? 'one more mistake' : `${more.length} more mistakes`;
+  throw new KataError(first.code, `${first.message} (and ${others}; \`kata-runtime env\` lists them all)`);
 }

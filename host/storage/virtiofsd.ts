@@ -161,7 +161,8 @@ function extraArguments(args: readonly string[]): string[] {
 }
 
 async function findDaemon(configured: string): Promise<string> {
-  for (const path of configured === '' ? DAEMON_PATHS : [configured, ...DAEMON_PATHS]) {
+  // One of somebody's own is never replaced.
+  for (const path of configured === '' ? DAEMON_PATHS : [configured]) {
     const found = await stat(path).catch(() => undefined);
     if (found?.isFile()) return path;
   }

@@ -86,7 +86,7 @@ export const virtiofsd: Check = {
     if (configuration.remote || configuration.sharedFs === 'none')
       return skipped('nothing is shared (shared_fs = "none")');
     // As host/storage looks for it: the configured one, or where distributions put it.
-    const candidates = configuration.virtiofsd === '' ? DAEMON_PATHS : [configuration.virtiofsd, ...DAEMON_PATHS];
+    const candidates = configuration.virtiofsd === '' ? DAEMON_PATHS : [configuration.virtiofsd];
     const path = candidates.find((candidate) => exists(machine, candidate));
     const install = 'install virtiofsd (Debian 12: qemu-system-common; later: virtiofsd)';
     if (path === undefined) return failed(`there is no virtiofsd at ${candidates.join(', ')}`, install);

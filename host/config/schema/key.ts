@@ -21,6 +21,8 @@ export interface Key {
   readonly why?: string;
   /** Why no sandbox is made where the key is set to anything but false, 0, an empty string or an empty list. */
   readonly refused?: string;
+  /** Where not every value is refused: those that are. */
+  readonly refusedValues?: readonly string[];
   /** The other spelling of the same setting, `table.key`: of the Go runtime where this is runtime-rs's, and the other way round. */
   readonly alias?: string;
   /** Of a list of tables: the type of each key in them. */

@@ -141,6 +141,9 @@ export const RUNTIME: TableSchema = {
     go: '"shared-fs"',
     rs: '"shared-fs"',
     effect: 'used',
+    refused:
+      'emptyDir volumes are not disks of the guest, and a pod that counts on encrypted or local ones would share them',
+    refusedValues: ['block-plain', 'block-encrypted'],
     doc: 'How emptyDir volumes on disk are kept; nothing but "shared-fs" makes a sandbox.',
   },
   kubelet_root_dir: {

@@ -2,7 +2,7 @@
 import { AGENT, MEM_AGENT } from './agent.ts';
 import { EDGE } from './edge.ts';
 import { FACTORY, GO_FACTORY } from './factory.ts';
-import type { TableSchema } from './key.ts';
+import type { Key, TableSchema } from './key.ts';
 import { QEMU_DEVICES } from './qemu-devices.ts';
 import { QEMU_GUEST } from './qemu-guest.ts';
 import { QEMU_PROTECTION } from './qemu-protection.ts';
@@ -23,3 +23,9 @@ export const SCHEMA: Readonly<Record<string, TableSchema>> = {
   runtime: RUNTIME,
   edge: EDGE,
 };
+
+/** @returns undefined: no such key is known */
+export function keyOf(table: string, key: string): Key | undefined {
+  const keys = Object.hasOwn(SCHEMA, table) ? SCHEMA[table] : undefined;
+  return keys && Object.hasOwn(keys, key) ? keys[key] : undefined;
+}

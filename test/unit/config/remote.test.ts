@@ -87,7 +87,10 @@ agent = "own"
   assert.equal([configuration.vcpus, configuration.memoryMib], [16, 65_536]);
   assert.equal([configuration.machineType, configuration.image], ['m5.large', 'podvm-1']);
   assert.equal([configuration.ownGuest, configuration.kernelModules, configuration.bootTimeoutMs], [true, [], 90_000]);
-  assert.equal(configuration.ignored.map(({ key }) => key), ['default_bridges']);
+  assert.equal(
+    configuration.ignored.map(({ key }) => key),
+    ['default_bridges'],
+  );
   assert.equal(configuration.unknown, []);
 });
 
@@ -100,7 +103,10 @@ test('of two hypervisors the name decides; without one nothing is guessed', asyn
   assert.match(other.message, /runtime\.hypervisor_name is "clh"; it must be "qemu" or "remote"/);
   assert.match((await refusal(load('[hypervisor.clh]\n'))).message, /\[hypervisor\.clh\] is not supported/);
   // A file for several, as Kata's have them, is for QEMU as ever: its guest is missing here.
-  assert.match((await refusal(load('[hypervisor.clh]\n[hypervisor.qemu]\n'))).message, /the guest's kernel .* does not exist/);
+  assert.match(
+    (await refusal(load('[hypervisor.clh]\n[hypervisor.qemu]\n'))).message,
+    /the guest's kernel .* does not exist/,
+  );
 });
 
 test('values that cannot be are refused by file and key', async () => {
