@@ -1,6 +1,7 @@
 /** The commands there are, in the order of the help text. */
 import { check } from './check.ts';
 import type { Command } from './command.ts';
+import { env } from './env.ts';
 import { execCommand } from './exec.ts';
 import { factory } from './factory.ts';
 import { help } from './help-command.ts';
@@ -12,6 +13,7 @@ import { versionCommand } from './version-command.ts';
 
 export const COMMANDS: readonly Command[] = [
   check,
+  env,
   list,
   execCommand,
   metrics,

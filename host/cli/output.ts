@@ -15,8 +15,8 @@ export interface OutputOptions {
   readonly log: string;
 }
 
-/** Characters that JSON.stringify leaves as they are, and a terminal may not: controls and format characters. */
-const UNPRINTABLE_IN_JSON = /[^\P{C}\n]/gu;
+/** Characters that JSON and TOML leave as they are, and a terminal may not: controls and format characters. */
+const UNPRINTABLE_IN_QUOTES = /[^\P{C}\n]/gu;
 
 export class Output {
   readonly #options: OutputOptions;
@@ -38,6 +38,11 @@ export class Output {
   /** A value as JSON on stdout. */
   json(value: unknown): void {
     process.stdout.write(`${jsonText(value)}\n`);
+  }
+
+  /** A document on stdout, already made safe by `jsonText` or `escapeInQuotes`. */
+  data(text: string): void {
+    process.stdout.write(text);
   }
 
   error(message: string): void {
@@ -67,12 +72,15 @@ export class Output {
  * @param indent blanks; 0: one line
  */
 export function jsonText(value: unknown, indent = 2): string {
-  return JSON.stringify(value, undefined, indent).replace(UNPRINTABLE_IN_JSON, (character) =>
-    Array.from(
-      { length: character.length },
-      (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
-    ).join(''),
-  );
+  return escapeInQuotes(JSON.stringify(value, undefined, indent));
+}
+
+/** A document whose texts are all in double quotes (JSON, TOML): what a terminal may obey becomes `\uXXXX`. */
+export function escapeInQuotes(document: string): string {
+  return document.replace(UNPRINTABLE_IN_QUOTES, (character) => {
+    const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
+    return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
+  });
 }
 
 /** One cell of a table: no line feed, no tab, nothing that a terminal obeys. */

@@ -44,8 +44,9 @@ async function answer(parsed: Parsed, program: string, version: Version, output:
     return 0;
   }
   if (values.has('show-default-config-paths')) {
-    const { SEARCH_PATH } = await import('../config/files.ts');
-    for (const file of SEARCH_PATH) output.line(file);
+    const { searchPathOf } = await import('../config/files.ts');
+    const { libDirectory } = await import('./lib-directory.ts');
+    for (const file of searchPathOf(libDirectory())) output.line(file);
     return 0;
   }
   if (fault) throw fault;

@@ -1,5 +1,6 @@
 /** What the host has to give to a sandbox: memory, cgroups, a place for its files; and whether we may have it. */
 import { lstatSync, type Stats } from 'node:fs';
+import { tellKey } from '../../config/effects.ts';
 import { parseHierarchies } from '../../resources/cgroup-host.ts';
 import { HOST_OVERHEAD_MIB } from '../../resources/sizing.ts';
 import { armModel } from './cpu.ts';
@@ -49,7 +50,7 @@ export const hugePages: Check = {
   decides: 'create',
   run: ({ machine, configuration }) => {
     if (!configuration) return skipped(NO_CONFIGURATION);
-    if (!(configuration as { hugePages?: boolean }).hugePages) return skipped('not configured (enable_hugepages)');
+    if (configuration.memory.hugePages !== 'hugetlbfs') return skipped('not configured (enable_hugepages)');
     const info = meminfo(machine);
     const size = readKib(machine, 'Hugepagesize');
     const free = Number(/^HugePages_Free:\s+(\d+)/m.exec(readText(machine, '/proc/meminfo') ?? '')?.[1] ?? 0);
@@ -157,12 +158,18 @@ export const configurationFile: Check = {
   decides: 'create',
   run: ({ configuration, file, problem }: Situation) => {
     if (!configuration) return failed(problem, 'correct it; "kata-runtime env" shows what is in use');
-    const { unknown } = configuration;
     const where = file === '' ? 'no file: the defaults hold' : file;
-    if (unknown.length === 0) return ok(where);
-    return warning(
-      `${where}: without effect: ${unknown.join(', ')}`,
-      '"kata-runtime env" says why, and what may have been meant',
+    // What is set to what holds anyway is missed by nobody.
+    const ignored = configuration.ignored.filter(({ harmless }) => !harmless);
+    const findings = [...configuration.unknown, ...ignored].map(
+      (key): Finding =>
+        'why' in key
+          ? warning(
+              `${tellKey(key)} has no effect`,
+              'remove it, or see docs/configuration.md for what there is instead',
+            )
+          : warning(`${tellKey(key)} is not known, and has no effect`, 'correct its name, or remove it'),
     );
+    return findings.length > 0 ? findings : ok(where);
   },
 };

@@ -96,6 +96,11 @@ export const virtiofsd: Check = {
   },
 };
 
+/** As host/storage looks for the daemon: the configured one, or where distributions put it. */
+export function daemonCandidates(configured: string): readonly string[] {
+  return configured === '' ? DAEMON_PATHS : [configured, ...DAEMON_PATHS];
+}
+
 export const mke2fs: Check = {
   name: 'mke2fs',
   summary: 'makes disks of root file systems where nothing is shared with the guest',

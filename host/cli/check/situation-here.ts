@@ -1,11 +1,11 @@
 /** The situation of the machine that this runs on. */
 
 import { type Configuration, loadConfiguration } from '../../config/configuration.ts';
-import { findFile } from '../../config/files.ts';
 import { thisMachine } from '../../config/machine.ts';
 import { reasonOf } from '../../error.ts';
 import { chooseAccelerator } from '../../hypervisor/qemu/accelerator.ts';
 import { native } from '../../native.ts';
+import { fileInUse } from '../configuration-file.ts';
 import { libDirectory } from '../lib-directory.ts';
 import { realMachine } from './machine.ts';
 import type { Situation } from './situation.ts';
@@ -17,7 +17,7 @@ export async function situationHere(config: string, environment: NodeJS.ProcessE
   let configuration: Configuration | undefined;
   let problem = '';
   try {
-    file = findFile({ optionsPath: config, environmentPath: environment.KATA_CONF_FILE ?? '' }) ?? '';
+    file = fileInUse({ config, environment }, lib) ?? '';
     configuration = await loadConfiguration(file || undefined, thisMachine(lib));
   } catch (thrown) {
     problem = reasonOf(thrown);

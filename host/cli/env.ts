@@ -1,0 +1,41 @@
+/** `env`: the settings that sandboxes of this node get. */
+import type { Call } from './call.ts';
+import type { Command } from './command.ts';
+
+export const env: Command = {
+  name: 'env',
+  aliases: ['kata-env'],
+  summary: 'print the settings in use: configuration, sizes, programs, guest, host',
+  description: [
+    "The sections and names are those of Kata's own command, as TOML, so that scripts which read them go on working. [Edge] is this program's own: effective sizes, the accelerator and the reason for it, and under [[Edge.Keys]] every key of the configuration that has no effect: known ones with the reason, unknown ones with what may have been meant.",
+    'A configuration that cannot be used is an error: every mistake is named with file and line, and nothing is printed.',
+  ],
+  options: [
+    { name: 'json', summary: 'as JSON' },
+    { name: 'file', letter: 'f', value: 'FILE', kind: 'file', summary: 'write to this file instead of stdout' },
+  ],
+  examples: [
+    ['env', 'everything'],
+    [
+      '{program} env --json | jq -r .Runtime.Config.Path',
+      'the configuration file in use; empty: none, the defaults hold',
+    ],
+    ["{program} env --json | jq -r '.Edge.Keys[] | [.Place, .Key, .About] | @tsv'", 'keys without effect'],
+    ['{program} --config ./configuration.toml env', 'try a file before it is installed'],
+  ],
+  run,
+};
+
+async function run(call: Call): Promise<number> {
+  const { settings } = await import('./env/settings.ts');
+  const { settingsText } = await import('./env/text.ts');
+  const text = await settingsText(await settings(call), call.flag('json'));
+  const file = call.option('file');
+  if (file === undefined) {
+    call.output.data(text);
+  } else {
+    const { writeFileSync } = await import('node:fs');
+    writeFileSync(file, text);
+  }
+  return 0;
+}
