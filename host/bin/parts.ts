@@ -9,6 +9,7 @@ import { createNetwork } from '../network/create.ts';
 import { PortForwarder } from '../network/forward.ts';
 import { podNamespace } from '../network/namespace.ts';
 import { chooseHostCgroup } from '../resources/choose-host-cgroup.ts';
+import { VcpuPinning } from '../resources/pinning.ts';
 import { needOf } from '../resources/sizing.ts';
 import type { Parts } from '../sandbox/parts.ts';
 import { hostNamespace, privateMounts } from '../storage/mounts.ts';
@@ -41,8 +42,11 @@ export function realParts(configuration: Configuration): Parts {
       log.info('agent transport', { reason });
       return transport;
     },
-    share: ({ directory, hypervisor, expected, agent }, log) => {
-      const share = new Rootfs(directory, rootfs, hypervisor, { agent, warn: (message) => log.warn(message) });
+    share: ({ id, directory, hypervisor, expected, agent }, log) => {
+      const share = new Rootfs(directory, { ...rootfs, sandboxId: id }, hypervisor, {
+        agent,
+        warn: (message) => log.warn(message),
+      });
       share.expect(expected.rootfs, expected.volumes);
       return share;
     },
@@ -62,6 +66,10 @@ export function realParts(configuration: Configuration): Parts {
         log,
       });
     },
+    ...(configuration.pinVcpus && { pinning }),
     client: (socket) => new TtrpcClient(socket),
   };
 }
+
+const pinning: NonNullable<Parts['pinning']> = (hypervisor, log) =>
+  hypervisor.vcpuThreads && new VcpuPinning({ threads: async () => (await hypervisor.vcpuThreads?.()) ?? [], log });

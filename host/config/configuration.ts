@@ -5,7 +5,7 @@ import { type Assets, assetProblems, assetsOf, remoteAssetsOf } from './assets.t
 import { type BlockSettings, blockOf } from './block.ts';
 import { type Debugging, debuggingOf } from './debugging.ts';
 import { type IgnoredKey, ignoredKeys, type UnknownKey, unknownKeys } from './effects.ts';
-import { type Merged, readMerged } from './files.ts';
+import { dropInsOf, type Merged, readMerged } from './files.ts';
 import { hypervisorTable } from './hypervisor-table.ts';
 import type { Machine } from './machine.ts';
 import { type MachineDevices, machineDevicesOf, seccompOf } from './machine-devices.ts';
@@ -47,6 +47,8 @@ export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates
   readonly block: BlockSettings;
   readonly memory: MemorySettings;
   readonly devices: MachineDevices;
+  /** enable_vcpus_pinning. */
+  readonly pinVcpus: boolean;
   readonly debug: boolean;
   /** Never a pod's choice. */
   readonly debugging: Debugging;
@@ -76,7 +78,7 @@ export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates
  *   an asset that does not exist
  */
 export async function loadConfiguration(file: string | undefined, machine: Machine): Promise<Configuration> {
-  const merged: Merged = file === undefined ? new Map() : await readMerged(file);
+  const merged: Merged = file === undefined ? new Map() : await readMerged([file, ...dropInsOf(file)]);
   return usable(interpret(merged, file, machine));
 }
 
@@ -134,6 +136,7 @@ function configure(values: Values, file: string | undefined, machine: Machine, d
     block: blockOf(values),
     memory: memoryOf(values),
     devices: machineDevicesOf(values),
+    pinVcpus: values.boolean('runtime', 'enable_vcpus_pinning', false),
     debug: values.boolean(hypervisor, 'enable_debug', false) || values.boolean('runtime', 'enable_debug', false),
     debugging,
     guestHookPath: values.string(hypervisor, 'guest_hook_path', ''),

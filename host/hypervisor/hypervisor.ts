@@ -127,6 +127,8 @@ export interface Hypervisor {
   /** Plugs a virtio NIC on a tap device. `id` names it for `unplug`. */
   plugNic(id: string, nic: NicBackend): Promise<PciPath>;
   unplug(id: string): Promise<void>;
+  /** Threads on this machine that run the vCPUs of the guest, in their order, without those asleep; absent: none is here. */
+  vcpuThreads?(): Promise<readonly number[]>;
   /** Ends the VM at once. Idempotent; resolves when the process is reaped. */
   stop(): Promise<void>;
   /** The last lines of the guest's console, control characters escaped, at most 8 KiB. */

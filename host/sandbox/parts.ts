@@ -10,6 +10,7 @@ import type { ProcessIdentity } from '../process.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
 import type { Mount as SpecMount } from '../proto/messages/oci.ts';
 import type { HostCgroup } from '../resources/host-cgroup.ts';
+import type { VcpuPinning } from '../resources/pinning.ts';
 import type { RootfsShare } from '../storage/share.ts';
 import type { Client } from '../ttrpc/types.ts';
 import type { Identity } from './identity.ts';
@@ -31,6 +32,8 @@ export interface Expected {
 }
 
 export interface ShareOptions {
+  /** Of the sandbox. */
+  readonly id: string;
   readonly directory: string;
   readonly hypervisor: Hypervisor;
   readonly expected: Expected;
@@ -61,5 +64,7 @@ export interface Parts {
   forwarder(options: ForwardOptions): Forwarder;
   /** @returns undefined where the sandbox stays in the cgroup it was started in */
   cgroup(options: CgroupOptions, log: Log): Promise<HostCgroup | undefined>;
+  /** Absent, or undefined: vCPUs run where they may. */
+  pinning?(hypervisor: Hypervisor, log: Log): VcpuPinning | undefined;
   client(socket: Socket): Client;
 }

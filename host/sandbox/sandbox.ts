@@ -2,8 +2,10 @@
 import type { AgentClient } from '../agent/client.ts';
 import { KataError, reasonOf } from '../error.ts';
 import type { StatsContainerResponse } from '../proto/messages/agent.ts';
+import type { VcpuPinning } from '../resources/pinning.ts';
 import { type SandboxShm, sandboxShm } from '../storage/empty-dir.ts';
 import { Container, type Exec } from './container.ts';
+import { cpusetOf, resourcesCpuset } from './cpuset.ts';
 import { startExec } from './exec.ts';
 import { createInGuest, type GuestContainerOptions, removeFromVm } from './guest-container.ts';
 import { tellGuest } from './guest-network.ts';
@@ -39,6 +41,7 @@ export class Sandbox {
   /** Set while and after the virtual machine ends. */
   exit: Exit | undefined;
   private readonly vm: Vm;
+  private readonly pinning: VcpuPinning | undefined;
   private readonly log: Log;
   private readonly timeline: Timeline;
   private readonly oom: OomWatch;
@@ -58,6 +61,7 @@ export class Sandbox {
     this.log = log;
     this.timeline = timeline;
     this.vm = new Vm(options);
+    this.pinning = options.parts.pinning?.(this.vm.hypervisor, log);
     this.oom = new OomWatch(
       (id) => this.containers.has(id),
       (id) => observer.oom(id),
@@ -162,6 +166,7 @@ export class Sandbox {
       throw thrown;
     }
     this.timeline.mark('container_created');
+    if (this.pinning) await this.pinning.set(id, cpusetOf(options.spec.encoded));
     this.observe(container, '', container.init);
     return container;
   }
@@ -206,9 +211,14 @@ export class Sandbox {
     return resume(this.vm, container);
   }
 
-  /** @param resources an encoded `grpc.LinuxResources` */
-  update(container: Container, resources: Uint8Array): Promise<void> {
-    return update(this.vm, container, resources);
+  /**
+   * @param resources an encoded `grpc.LinuxResources`, as the guest is told
+   * @param asked the same as containerd has it, with CPUs of the host
+   */
+  async update(container: Container, resources: Uint8Array, asked: Uint8Array): Promise<void> {
+    await update(this.vm, container, resources);
+    const cpuset = this.pinning && resourcesCpuset(asked);
+    if (cpuset) await this.pinning?.set(container.id, cpuset);
   }
 
   /** See ./live-container.ts. */
@@ -306,6 +316,7 @@ export class Sandbox {
     else await removeFromVm(this.vm, container, this.log);
     container.init.closeStreams();
     this.containers.delete(container.id);
+    if (!container.ownsSandbox) await this.pinning?.remove(container.id);
     this.oom.forget(container.id);
     await runPoststop(container, this.log);
   }

@@ -240,7 +240,7 @@ export class Tasks implements Observer {
   private async update({ id, resources }: task.UpdateTaskRequest): Promise<Record<string, never>> {
     const { sandbox, container } = this.find(id);
     const translated = translateResources(payloadOf(resources, RESOURCES_TYPE, 'the resources'));
-    await sandbox.update(container, rewriteResources(translated));
+    await sandbox.update(container, rewriteResources(translated), translated);
     return {};
   }
 

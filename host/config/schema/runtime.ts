@@ -97,9 +97,8 @@ export const RUNTIME: TableSchema = {
     default: 'false',
     go: 'false',
     rs: 'false',
-    effect: 'ignored',
-    why: "the host's scheduler places vCPUs",
-    doc: 'Whether each vCPU is bound to one CPU of the pod.',
+    effect: 'used',
+    doc: 'Whether each vCPU is bound to one CPU of the sets that containers have, where those have as many; otherwise all share them.',
   },
   create_container_timeout: {
     type: 'unsigned',

@@ -181,6 +181,15 @@ export class Qemu implements Hypervisor {
     await qmp.execute(plugged.backend.remove, plugged.backend.args);
   }
 
+  async vcpuThreads(): Promise<readonly number[]> {
+    const cpus = await this.#running().execute('query-cpus-fast');
+    const known = (Array.isArray(cpus) ? cpus : []) as { readonly 'cpu-index': number; readonly 'thread-id': number }[];
+    return known
+      .toSorted((one, other) => one['cpu-index'] - other['cpu-index'])
+      .slice(0, this.#config.vcpus)
+      .map((cpu) => cpu['thread-id']);
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     // A start under way sees the end of its child, or that none may be made any more.
