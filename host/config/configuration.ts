@@ -79,20 +79,21 @@ export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates
  */
 export async function loadConfiguration(file: string | undefined, machine: Machine): Promise<Configuration> {
   const merged: Merged = file === undefined ? new Map() : await readMerged([file, ...dropInsOf(file)]);
-  return usable(interpret(merged, file, machine));
+  const values = new Values(merged, hypervisorTable(merged, file));
+  throwFirst(refusalsOf(merged, values.hypervisor));
+  return usable(interpret(values, file, machine));
 }
 
 /**
  * What a configuration says, whether or not a sandbox can be made of it.
  * @throws KataError `invalid_argument` naming file, line, key and what is expected
  */
-export function interpret(merged: Merged, file: string | undefined, machine: Machine): Configuration {
-  const values = new Values(merged, hypervisorTable(merged, file));
+export function interpret(values: Values, file: string | undefined, machine: Machine): Configuration {
   return configure(values, file, values.hypervisor === REMOTE ? unlimited(machine) : machine, debuggingOf(values));
 }
 
 /** Why no sandbox can be made of a configuration: what it asks for and we do not have, then what is missing on this machine. */
-export function obstacles(configuration: Configuration): KataError[] {
+function obstacles(configuration: Configuration): KataError[] {
   const { values } = configuration;
   return [...refusalsOf(values.merged, values.hypervisor), ...assetProblems(configuration)];
 }

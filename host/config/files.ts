@@ -69,15 +69,22 @@ export function findFile({ optionsPath, environmentPath, searchPath = SEARCH_PAT
 
 /**
  * Reads a file and the drop-ins in `config.d` beside it; a later value replaces an earlier one.
+ * @param files to be read, in this order
+ * @param failed what happens about a file that is of no use; absent: it is thrown
  * @throws KataError `invalid_argument` naming file and line; `permission_denied` for a file that others could have written
  */
-export async function readMerged(path: string): Promise<Merged> {
+export async function readMerged(files: readonly string[], failed?: (thrown: unknown) => void): Promise<Merged> {
   const merged: Merged = new Map();
-  for (const file of [path, ...dropInsOf(path)]) {
-    for (const [table, entries] of await readToml(readSafely(file), file)) {
-      const keys = merged.get(table) ?? new Map<string, Origin>();
-      merged.set(table, keys);
-      for (const [key, entry] of entries) keys.set(key, { ...entry, file });
+  for (const file of files) {
+    try {
+      for (const [table, entries] of await readToml(readSafely(file), file)) {
+        const keys = merged.get(table) ?? new Map<string, Origin>();
+        merged.set(table, keys);
+        for (const [key, entry] of entries) keys.set(key, { ...entry, file });
+      }
+    } catch (thrown) {
+      if (!failed) throw thrown;
+      failed(thrown);
     }
   }
   return merged;

@@ -1,7 +1,9 @@
 /** Which hypervisor a configuration is for. */
 import { KataError } from '../error.ts';
 import type { Merged } from './files.ts';
-import { type HypervisorTable, QEMU, REMOTE, show } from './values.ts';
+import { nearest } from './nearest.ts';
+import { placeOf, show } from './show.ts';
+import { type HypervisorTable, QEMU, REMOTE } from './values.ts';
 
 /**
  * The table that `runtime.hypervisor_name` names, else the one that is there. A file for another hypervisor is a mistake, not a
@@ -10,10 +12,13 @@ import { type HypervisorTable, QEMU, REMOTE, show } from './values.ts';
  */
 export function hypervisorTable(merged: Merged, file: string | undefined): HypervisorTable {
   const chosen = merged.get('runtime')?.get('hypervisor_name');
-  if (chosen && chosen.value !== '') {
+  // Of another type it is told of with all other keys.
+  if (chosen && chosen.value !== '' && typeof chosen.value === 'string') {
     if (chosen.value === 'qemu') return QEMU;
     if (chosen.value === 'remote') return REMOTE;
-    throw invalid(`${chosen.file}: runtime.hypervisor_name is ${show(chosen.value)}; it must be "qemu" or "remote"`);
+    throw invalid(
+      `${placeOf(chosen)}: runtime.hypervisor_name is ${show(chosen.value)}; it must be "qemu" or "remote", which are the hypervisors there are`,
+    );
   }
   const tables = [...merged.keys()].filter((table) => /^hypervisor\.[^.]+$/.test(table));
   const [qemu, remote] = [tables.includes(QEMU), tables.includes(REMOTE)];
@@ -22,7 +27,13 @@ export function hypervisorTable(merged: Merged, file: string | undefined): Hyper
   }
   if (remote) return REMOTE;
   if (qemu || tables.length === 0) return QEMU;
-  throw invalid(`configuration ${file}: [${tables[0]}] is not supported; the hypervisor is [${QEMU}] or [${REMOTE}]`);
+  const [other = ''] = tables;
+  const meant = nearest(other, [QEMU, REMOTE]);
+  const first = [...(merged.get(other)?.values() ?? [])][0];
+  const where = first ? placeOf({ file: first.file }) : `configuration ${file}`;
+  throw invalid(
+    `${where}: [${other}] is not supported; ${meant ? `did you mean [${meant}]?` : `the hypervisor is [${QEMU}] or [${REMOTE}]: use Kata's file for QEMU`}`,
+  );
 }
 
 function invalid(text: string): KataError {
