@@ -86,13 +86,6 @@ function cacheOf(values: Values, aio: BlockAio | undefined): BlockSettings['cach
 function sectorsOf(values: Values): Pick<BlockSettings, 'logicalSectorBytes' | 'physicalSectorBytes'> {
   const logical = sectorOf(values, 'block_device_logical_sector_size', MAX_LOGICAL_SECTOR_BYTES);
   const physical = sectorOf(values, 'block_device_physical_sector_size', MAX_PHYSICAL_SECTOR_BYTES);
-  if (logical > 0 && physical > 0 && logical > physical) {
-    throw values.invalid(
-      QEMU,
-      'block_device_logical_sector_size',
-      `is ${logical}, more than block_device_physical_sector_size, which is ${physical}`,
-    );
-  }
   // QEMU's own physical size is 512: it must not be below the logical one.
   return { logicalSectorBytes: logical, physicalSectorBytes: physical || logical };
 }

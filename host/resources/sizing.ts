@@ -1,7 +1,7 @@
 /** How large a virtual machine has to be: static, from what is known when it is created. */
 import { MIN_MEMORY_MIB, type Sizes } from '../config/sizes.ts';
 import { KataError } from '../error.ts';
-import type { Accelerator } from '../hypervisor/hypervisor.ts';
+import type { Accelerator, VmConfig } from '../hypervisor/hypervisor.ts';
 import type { SpecView } from '../oci/rewrite.ts';
 import type { MemoryNeed } from './memory-need.ts';
 
@@ -93,8 +93,13 @@ export function sizeOfPod(limits: PodLimits, defaults: Sizes, names: Names = CRI
  * @param accelerator of `chooseAccelerator`; absent: the one that needs least
  * @returns what `HostCgroup` is given, bytes
  */
-export function needOf({ memoryMib }: Pick<Size, 'memoryMib'>, accelerator: Accelerator = 'kvm'): MemoryNeed {
-  return { vmMemoryBytes: memoryMib * MIB, overheadBytes: HOST_OVERHEAD_MIB[accelerator] * MIB };
+export function needOf(
+  { memoryMib, memory }: Pick<VmConfig, 'memoryMib' | 'memory'>,
+  accelerator: Accelerator = 'kvm',
+): MemoryNeed {
+  // Reserved huge pages are counted apart, by limits of their own.
+  const charged = memory?.hugePages === 'hugetlbfs' ? 0 : memoryMib;
+  return { vmMemoryBytes: charged * MIB, overheadBytes: HOST_OVERHEAD_MIB[accelerator] * MIB };
 }
 
 /** What limits are called in messages. */

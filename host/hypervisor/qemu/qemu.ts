@@ -1,5 +1,5 @@
 /** A virtual machine run by QEMU. */
-import { access, copyFile, stat } from 'node:fs/promises';
+import { access, chmod, copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +13,7 @@ import type { Accelerator, Hypervisor, NicBackend, PciPath, VmConfig, VmExit } f
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { hugePageSize } from './backing.ts';
 import { type HotplugSlot, hotplugSlots, qemuArguments } from './command-line.ts';
-import { VARIABLES_FILE } from './devices.ts';
+import { MONITOR_SOCKET, VARIABLES_FILE } from './devices.ts';
 import { blockNode, type Disk, diskDevice, lacksIoUring } from './disk.ts';
 import { checkFiles } from './files.ts';
 import { type QemuLog, SILENT, WordsLog } from './log.ts';
@@ -246,6 +246,8 @@ export class Qemu implements Hypervisor {
         `QEMU did not start (${howEnded(exit)}): ${oneLine(exit.stderr) || reasonOf(thrown)}`,
       );
     }
+    // In a directory that is nobody else's; QEMU gives it whatever mode the umask leaves.
+    if (config.devices?.monitor !== undefined) await chmod(join(config.directory, MONITOR_SOCKET), 0o600);
     if (beforeGuest) await this.#runAfter(this.#qmp, beforeGuest);
     this.#guestRuns = true;
   }

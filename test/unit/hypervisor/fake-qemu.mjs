@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 // Speaks QMP on descriptor 3 as QEMU does. Its behaviour is chosen by the guest kernel's file name:
-// `mute` never greets, `refuse-device` fails every device_add, `keep` never lets a device go.
+// `mute` never greets, `refuse-device` fails every device_add, `keep` never lets a device go, `no-uring` has no io_uring, `panic`
+// and `reboot` end once they go on, and stand still then.
+import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 
 const kernel = process.argv[process.argv.indexOf('-kernel') + 1] ?? '';
@@ -16,12 +18,27 @@ let running = !process.argv.includes('-S');
 const answers = {
   cont: () => {
     running = true;
+    if (kernel.endsWith('panic')) send({ event: 'GUEST_PANICKED', data: { action: 'pause' } });
+    if (kernel.endsWith('reboot')) send({ event: 'SHUTDOWN', data: { guest: true, reason: 'guest-reset' } });
     return {};
   },
   qmp_capabilities: () => ({}),
   'chardev-add': ({ id }) => known.add(id) && {},
   'chardev-remove': ({ id }) => known.delete(id) && {},
-  'blockdev-add': (args) => known.add(args['node-name']) && {},
+  'blockdev-add': (args) => {
+    if (kernel.endsWith('no-uring') && args.file.aio === 'io_uring') {
+      throw new Error('Unable to use io_uring: failed to init linux io_uring ring: Operation not permitted');
+    }
+    if (args.file.aio) process.stderr.write(`aio=${args.file.aio}\n`);
+    return known.add(args['node-name']) && {};
+  },
+  'query-cpus-fast': () => [1, 0, 2].map((index) => ({ 'cpu-index': index, 'thread-id': 1000 + index })),
+  'dump-guest-memory': ({ protocol, detach, format, paging }) => {
+    if (!detach || format !== 'elf') throw new Error('it would block');
+    writeFileSync(protocol.replace('file:', ''), `memory, paging ${paging}`);
+    setTimeout(() => send({ event: 'DUMP_COMPLETED', data: { result: { status: 'completed' } } }), 5);
+    return {};
+  },
   'blockdev-del': (args) => known.delete(args['node-name']) && {},
   getfd: ({ fdname }) => known.add(`fd:${fdname}`) && {},
   netdev_add: ({ id, type, ifname, fd, script }) => {

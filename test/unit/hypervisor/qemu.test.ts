@@ -1,4 +1,15 @@
-import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,10 +19,11 @@ import * as assert from 'uvu/assert';
 import { KataError } from '../../../host/error.ts';
 import type { VmConfig } from '../../../host/hypervisor/hypervisor.ts';
 import { BRIDGE_SLOTS } from '../../../host/hypervisor/qemu/command-line.ts';
+import { VARIABLES_FILE } from '../../../host/hypervisor/qemu/devices.ts';
 import { Qemu } from '../../../host/hypervisor/qemu/qemu.ts';
 import { MNT_DETACH, native } from '../../../host/native.ts';
 import { isAlive } from '../../../host/process.ts';
-import { vmConfig } from './vm-config.ts';
+import { NO_BLOCK, NO_MORE_DEVICES, vmConfig } from './vm-config.ts';
 
 const FAKE = fileURLToPath(new URL('fake-qemu.mjs', import.meta.url));
 const NO_DEVICES = { arguments: [], fds: [] };
@@ -22,17 +34,20 @@ interface Context {
   disk: string;
   qemu(changes?: Partial<VmConfig>): Qemu;
   vms: Qemu[];
+  told: string[];
 }
 
 const vm = suite<Context>('QEMU under supervision');
 
 vm.before.each((context) => {
   context.directory = mkdtempSync(join(tmpdir(), 'kata-qemu-'));
-  for (const name of ['vmlinux', 'initramfs', 'mute', 'refuse-device', 'keep', 'disk']) {
+  for (const name of ['vmlinux', 'initramfs', 'mute', 'refuse-device', 'keep', 'disk', 'no-uring', 'panic', 'reboot']) {
     writeFileSync(join(context.directory, name), '');
   }
   context.disk = join(context.directory, 'disk');
   context.vms = [];
+  context.told = [];
+  const tell = (message: string): void => void context.told.push(message);
   context.qemu = (changes = {}) => {
     const { directory } = context;
     const made = new Qemu(
@@ -44,6 +59,7 @@ vm.before.each((context) => {
         ...changes,
       }),
       TCG,
+      { warn: tell, error: tell },
     );
     context.vms.push(made);
     return made;
@@ -245,6 +261,81 @@ vm('no device is plugged into a machine that cannot take one', async ({ qemu, di
   assert.is(code, 'failed_precondition');
   assert.match(message, /microvm/);
   assert.is((await failure(made.plugBlock('a', disk, true))).code, 'unavailable');
+});
+
+vm('disks fall back to threads where there is no io_uring, told once', async ({ qemu, directory, disk, told }) => {
+  const block = { ...NO_BLOCK, aio: 'io_uring' } as const;
+  const made = qemu({ kernel: join(directory, 'no-uring'), block });
+  await made.start(NO_DEVICES);
+  await made.plugBlock('a', disk, true);
+  await made.plugBlock('b', disk, true);
+  assert.equal(told, ['disks are read and written by threads instead of io_uring']);
+  await made.stop();
+  assert.match((await made.exited).stderr, /aio=threads/);
+
+  const able = qemu({ block });
+  await able.start(NO_DEVICES);
+  await able.plugBlock('a', disk, true);
+  await able.stop();
+  assert.match((await able.exited).stderr, /aio=io_uring/);
+  assert.is(told.length, 1);
+});
+
+vm('what is wrong with a disk beside io_uring is told as it is', async ({ qemu, directory, disk }) => {
+  const made = qemu({ kernel: join(directory, 'refuse-device'), block: { ...NO_BLOCK, aio: 'io_uring' } });
+  await made.start(NO_DEVICES);
+  assert.match((await failure(made.plugBlock('a', disk, true))).message, /no such bus/);
+});
+
+vm('threads of vCPUs that are awake, in their order', async ({ qemu }) => {
+  const made = qemu({ vcpus: 2, maxVcpus: 3 });
+  await made.start(NO_DEVICES);
+  assert.equal(await made.vcpuThreads(), [1000, 1001]);
+});
+
+for (const [what, kernel] of [
+  ['panics', 'panic'],
+  ['restarts, as guests do that panic', 'reboot'],
+] as const) {
+  vm(`the memory of a guest that ${what} is written, and the machine ends`, async ({ qemu, directory, told }) => {
+    const dumps = join(directory, 'dumps');
+    const made = qemu({
+      kernel: join(directory, kernel),
+      memoryMib: 1,
+      devices: { ...NO_MORE_DEVICES, dump: { directory: dumps, paging: true } },
+    });
+    await made.start(NO_DEVICES, undefined, async () => {});
+    assert.is((await made.exited).signal, 'SIGKILL');
+    const [file = '', ...more] = readdirSync(join(dumps, 'sb'));
+    assert.match(file, /^vmcore-[0-9TZ-]+\.elf$/);
+    assert.equal(more, []);
+    assert.is(readFileSync(join(dumps, 'sb', file), 'utf8'), 'memory, paging true');
+    assert.is(statSync(join(dumps, 'sb')).mode & 0o777, 0o700);
+    assert.equal(told, ['the guest kernel panicked; its memory was written']);
+  });
+}
+
+vm('without room nothing is written, and the machine ends', async ({ qemu, directory, told }) => {
+  const dumps = join(directory, 'dumps');
+  const made = qemu({
+    kernel: join(directory, 'panic'),
+    memoryMib: 2 ** 40,
+    devices: { ...NO_MORE_DEVICES, dump: { directory: dumps, paging: false } },
+  });
+  await made.start(NO_DEVICES, undefined, async () => {});
+  await made.exited;
+  assert.equal(readdirSync(join(dumps, 'sb')), []);
+  assert.equal(told, ['the guest kernel panicked; its memory could not be written']);
+});
+
+vm("each machine has its own copy of the firmware's variables", async ({ qemu, directory }) => {
+  const [code, variables] = [join(directory, 'code'), join(directory, 'variables')] as const;
+  writeFileSync(code, 'code');
+  writeFileSync(variables, 'variables');
+  const made = qemu({ devices: { ...NO_MORE_DEVICES, pflashes: [code, variables] } });
+  assert.not(existsSync(join(directory, VARIABLES_FILE)));
+  await made.start(NO_DEVICES);
+  assert.is(readFileSync(join(directory, VARIABLES_FILE), 'utf8'), 'variables');
 });
 
 vm.run();
