@@ -14,6 +14,8 @@ export interface TransportRequest {
   readonly configured?: string | undefined;
   /** Private directory of the VM. */
   readonly directory: string;
+  /** Vsock port on which the agent listens; absent: 1024. */
+  readonly port?: number | undefined;
 }
 
 export interface TransportChoice {
@@ -43,7 +45,7 @@ export function chooseTransport(request: TransportRequest, host: TransportHost =
     case 'virtio-serial':
       return { transport: new VirtioSerialTransport(request.directory), reason: 'virtio-serial: configured' };
     case 'vsock':
-      if (exists(host.vhostVsock)) return vsock(host, 'configured');
+      if (exists(host.vhostVsock)) return vsock(request, host, 'configured');
       throw new KataError(
         'failed_precondition',
         `agent transport "vsock" needs ${host.vhostVsock}, which does not exist: load the module vhost_vsock`,
@@ -66,7 +68,7 @@ function automatic(request: TransportRequest, host: TransportHost): TransportCho
   if (request.guest === 'own') {
     return { transport: new VirtioSerialTransport(request.directory), reason: 'virtio-serial: the guest is our own' };
   }
-  if (exists(host.vhostVsock)) return vsock(host, `a Kata guest, and ${host.vhostVsock} exists`);
+  if (exists(host.vhostVsock)) return vsock(request, host, `a Kata guest, and ${host.vhostVsock} exists`);
   if (exists(host.vsockDaemon)) return hybrid(request, host, `a Kata guest, and ${host.vhostVsock} does not exist`);
   throw new KataError(
     'failed_precondition',
@@ -74,13 +76,17 @@ function automatic(request: TransportRequest, host: TransportHost): TransportCho
   );
 }
 
-function vsock(host: TransportHost, reason: string): TransportChoice {
-  return { transport: new VsockTransport(undefined, host.vhostVsock), reason: `vsock: ${reason}` };
+function vsock({ port }: TransportRequest, host: TransportHost, reason: string): TransportChoice {
+  return { transport: new VsockTransport(port, host.vhostVsock), reason: `vsock: ${reason}` };
 }
 
 function hybrid(request: TransportRequest, host: TransportHost, reason: string): TransportChoice {
   const daemon = new VhostDeviceVsock(host.vsockDaemon, request.directory);
-  const transport = new HybridVsockTransport({ path: daemon.path, serve: daemon });
+  const transport = new HybridVsockTransport({
+    path: daemon.path,
+    serve: daemon,
+    ...(request.port ? { port: request.port } : {}),
+  });
   return { transport, reason: `hybrid-vsock: ${reason}` };
 }
 

@@ -38,7 +38,12 @@ export function realParts(configuration: Configuration): Parts {
     transport: ({ directory }, log, hypervisor) => {
       if (hypervisor instanceof Remote) return new RemoteTransport(() => hypervisor.agentSocket);
       const guest = configuration.ownGuest ? 'own' : 'kata';
-      const { transport, reason } = chooseTransport({ guest, configured: configuration.agentTransport, directory });
+      const { transport, reason } = chooseTransport({
+        guest,
+        configured: configuration.agentTransport,
+        directory,
+        port: configuration.agent.port,
+      });
       log.info('agent transport', { reason });
       return transport;
     },

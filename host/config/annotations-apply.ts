@@ -19,6 +19,9 @@ import { REMOTE, show } from './values.ts';
 
 const HYPERVISOR = `${CONFIG_PREFIX}hypervisor.`;
 
+/** Before a name, as what has set a key. */
+const SET_BY = 'annotation ';
+
 /** What the annotations of a pod come to, while they are read. */
 class Wishes {
   readonly overrides: Merged = new Map();
@@ -34,7 +37,7 @@ class Wishes {
     const keys = this.overrides.get(full) ?? new Map();
     this.overrides.set(full, keys);
     const key = path.slice(dot + 1);
-    const file = `annotation ${name}`;
+    const file = SET_BY + name;
     const other = keys.get(key);
     if (other && JSON.stringify(other.value) !== JSON.stringify(value)) {
       throw new KataError('invalid_argument', `${other.file} and ${file} contradict each other about ${key}; keep one`);
@@ -58,7 +61,11 @@ export function applyAnnotations(configuration: Configuration, annotations: Read
   for (const [name, text] of annotations) applyOne(wishes, name, text);
   const result = wishes.overrides.size === 0 ? configuration : reconfigure(configuration, wishes.overrides);
   checkVcpus(configuration, result, wishes.overrides);
-  return { configuration: result, ignored: wishes.ignored, hashes: wishes.hashes.map((hash) => located(result, hash)) };
+  return {
+    configuration: result,
+    ignored: [...wishes.ignored, ...ignoredKeys(result)],
+    hashes: wishes.hashes.map((hash) => located(result, hash)),
+  };
 }
 
 function applyOne(wishes: Wishes, name: string, text: string): void {
@@ -74,8 +81,7 @@ function applyOne(wishes: Wishes, name: string, text: string): void {
   if (row.refused !== undefined) throw notSupported(name, row.refused);
   if (row.gate !== 'free') checkEnabled(name, row, configuration);
   const entry = row.key === undefined ? undefined : schemaOf(row.key, configuration.remote !== undefined);
-  const why = row.ignored ?? (entry?.effect === 'ignored' ? (entry.why ?? 'it has no effect') : undefined);
-  if (why !== undefined && row.relied) throw notSupported(name, why);
+  if (row.relied && entry?.effect === 'ignored') throw notSupported(name, entry.why ?? 'it has no effect');
   row.apply({
     name,
     text,
@@ -83,7 +89,14 @@ function applyOne(wishes: Wishes, name: string, text: string): void {
     set: (path, value) => wishes.set(name, path, value),
     compare: (asset, sha512) => void wishes.hashes.push({ name, asset, sha512 }),
   });
-  if (why !== undefined) wishes.ignored.push({ name, why });
+  if (row.ignored !== undefined) wishes.ignored.push({ name, why: row.ignored });
+}
+
+/** Keys set by annotations that the configuration as a whole has no use for. */
+function ignoredKeys({ ignored }: Configuration): Ignored[] {
+  return ignored.flatMap(({ file, why }) =>
+    file.startsWith(SET_BY) ? [{ name: file.slice(SET_BY.length), why }] : [],
+  );
 }
 
 /** @returns undefined for one that is ignored */

@@ -3,6 +3,7 @@
  * could lower what protects the node, it may only raise it.
  */
 import { KataError } from '../error.ts';
+import { MAX_PIPE_BYTES, MAX_POLICY_BYTES } from './agent-params.ts';
 import { kernelModules, MAX_ARGUMENTS_LENGTH } from './annotations-arguments.ts';
 import { hashType } from './annotations-hypervisor.ts';
 import { type Ask, ignores, type Row, type Rows, refuses, same, schemaOf, sets } from './annotations-row.ts';
@@ -11,10 +12,6 @@ import type { Configuration } from './configuration.ts';
 import { MAX_TIMEOUT_S } from './configuration.ts';
 import { NETWORK_MODELS } from './networking.ts';
 
-/** Longest policy, bytes of its text: an agent takes messages of up to 4 MiB. */
-export const MAX_POLICY_BYTES = 1024 * 1024;
-/** Largest pipe of a container's stdio, bytes: what the kernel gives without privilege. */
-export const MAX_PIPE_BYTES = 1024 * 1024;
 const FORCE_GUEST_PULL = 'force_guest_pull';
 const NO_SWAP = 'a guest has no swap device';
 

@@ -1,5 +1,6 @@
 /** configuration.toml as the program uses it: typed, checked, with defaults for all that is not set. */
 import type { KataError } from '../error.ts';
+import { type AgentSettings, agentObstacles, agentOf, unheardKeys } from './agent-params.ts';
 import { expressionFault } from './annotations-enabled.ts';
 import { type Assets, assetProblems, assetsOf, remoteAssetsOf } from './assets.ts';
 import { type BlockSettings, blockOf } from './block.ts';
@@ -54,6 +55,8 @@ export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates
   readonly debugging: Debugging;
   readonly guestHookPath: string;
   readonly kernelModules: readonly string[];
+  /** Of the guest's agent. */
+  readonly agent: AgentSettings;
   readonly bootTimeoutMs: number;
   readonly createContainerTimeoutMs: number;
   readonly disableGuestSeccomp: boolean;
@@ -93,9 +96,13 @@ export function interpret(values: Values, file: string | undefined, machine: Mac
 }
 
 /** Why no sandbox can be made of a configuration: what it asks for and we do not have, then what is missing on this machine. */
-function obstacles(configuration: Configuration): KataError[] {
+export function obstacles(configuration: Configuration): KataError[] {
   const { values } = configuration;
-  return [...refusalsOf(values.merged, values.hypervisor), ...assetProblems(configuration)];
+  return [
+    ...refusalsOf(values.merged, values.hypervisor),
+    ...agentObstacles(values, configuration.ownGuest),
+    ...assetProblems(configuration),
+  ];
 }
 
 /**
@@ -116,7 +123,7 @@ function configure(values: Values, file: string | undefined, machine: Machine, d
   const { hypervisor } = values;
   const arm = machine.arch === 'arm64';
   const remote = hypervisor === REMOTE ? remoteSettings(values) : undefined;
-  const dialMs = seconds(values, 'agent.kata', 'dial_timeout', DEFAULT_DIAL_TIMEOUT_S);
+  const assets = remote ? remoteAssetsOf(values) : assetsOf(values, machine.guest, arm ? 'Image' : 'vmlinux');
   return {
     file,
     values,
@@ -126,7 +133,7 @@ function configure(values: Values, file: string | undefined, machine: Machine, d
     machineType: values.string(hypervisor, 'machine_type', '') || (remote ? '' : arm ? 'virt' : 'q35'),
     machineAccelerators: values.string(QEMU, 'machine_accelerators', ''),
     cpuFeatures: values.string(QEMU, 'cpu_features', ''),
-    ...(remote ? remoteAssetsOf(values) : assetsOf(values, machine.guest, arm ? 'Image' : 'vmlinux')),
+    ...assets,
     kernelParams: values.string(QEMU, 'kernel_params', ''),
     seccompSandbox: seccompOf(values) || DEFAULT_SECCOMP_SANDBOX,
     ...sizesOf(values, machine),
@@ -143,15 +150,16 @@ function configure(values: Values, file: string | undefined, machine: Machine, d
     guestHookPath: values.string(hypervisor, 'guest_hook_path', ''),
     // Kata's too sends a remote machine none.
     kernelModules: remote ? [] : values.strings('agent.kata', 'kernel_modules'),
-    bootTimeoutMs: (remote?.timeoutMs ?? 0) + dialMs,
+    agent: agentOf(values, assets.ownGuest),
+    bootTimeoutMs: (remote?.timeoutMs ?? 0) + dialTimeout(values),
     createContainerTimeoutMs: createTimeout(values),
     disableGuestSeccomp: values.boolean('runtime', 'disable_guest_seccomp', true),
     sandboxCgroupOnly: values.boolean('runtime', 'sandbox_cgroup_only', true),
     enableAnnotations: expressions(values),
     agentTransport: values.string('edge', 'agent_transport', ''),
-    ignored: ignoredKeys(values.merged, hypervisor),
+    ignored: ignoredKeys(values.merged, hypervisor, unheardKeys(values.merged, assets.ownGuest, remote !== undefined)),
     unknown: unknownKeys(values.merged, hypervisor),
-    notes: notesOf(values),
+    notes: [...notesOf(values), ...debugging.notices],
   };
 }
 
@@ -170,6 +178,20 @@ function expressions(values: Values): readonly string[] {
     }
   }
   return list;
+}
+
+/** Kata's Rust runtime has another name for it, and a default that only hosts with KVM can keep: it can only add time. */
+function dialTimeout(values: Values): number {
+  const goMs = seconds(values, 'agent.kata', 'dial_timeout', DEFAULT_DIAL_TIMEOUT_S);
+  const rsMs = values.number('agent.kata', 'reconnect_timeout_ms', 0);
+  if (rsMs > MAX_TIMEOUT_S * 1000) {
+    throw values.invalid(
+      'agent.kata',
+      'reconnect_timeout_ms',
+      `is ${rsMs}; at most ${MAX_TIMEOUT_S * 1000} ms are taken`,
+    );
+  }
+  return values.isSet('agent.kata', 'dial_timeout') ? goMs : Math.max(goMs, rsMs);
 }
 
 function createTimeout(values: Values): number {

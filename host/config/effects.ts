@@ -1,4 +1,5 @@
 /** Keys of a configuration that change nothing: those that are known and have no effect, and those that nobody knows. */
+import type { UnheardKey } from './agent-params.ts';
 import type { Merged, Origin } from './files.ts';
 import { nearest } from './nearest.ts';
 import { type Key, keyOf, SCHEMA } from './schema/schema.ts';
@@ -28,15 +29,21 @@ export interface UnknownKey extends SetKey {
   readonly suggestion: string;
 }
 
-/** @param hypervisor table of the hypervisor in use */
-export function ignoredKeys(merged: Merged, hypervisor: string): IgnoredKey[] {
+/**
+ * @param hypervisor table of the hypervisor in use
+ * @param unheard keys that mean nothing to the guest in use
+ */
+export function ignoredKeys(merged: Merged, hypervisor: string, unheard: readonly UnheardKey[] = []): IgnoredKey[] {
   const found: IgnoredKey[] = [];
   for (const [table, keys] of merged) {
     const other = otherHypervisor(table, hypervisor);
     for (const [key, origin] of keys) {
       const known = keyOf(table, key);
+      const guest = unheard.find((each) => each.table === table && each.key === key);
       if (other !== undefined && (known || other.foreign)) {
         found.push({ ...place(table, key, origin), why: other.why, harmless: true });
+      } else if (known && guest) {
+        found.push({ ...place(table, key, origin), why: guest.why, harmless: isHarmless(known, origin.value) });
       } else if (known?.effect === 'ignored') {
         const why = known.why ?? 'it has no effect';
         found.push({ ...place(table, key, origin), why, harmless: isHarmless(known, origin.value) });

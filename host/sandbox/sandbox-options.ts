@@ -20,6 +20,8 @@ export interface SandboxOptions extends VmOptions {
   readonly disableGuestSeccomp: boolean;
   readonly guestHookPath: string;
   readonly kernelModules: readonly string[];
+  /** Text that the agent's policy engine is given before anything else; empty: none. */
+  readonly policy: string;
   /** Reads of one stream in flight: more than one only where the agent keeps their order. */
   readonly readsInFlight: number;
   /** Whether the agent does what it is asked in the order it is asked. */

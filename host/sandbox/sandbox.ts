@@ -112,6 +112,8 @@ export class Sandbox {
       const { agent } = this.vm;
       const { spec, bundle, identity } = this.options;
       const { id } = identity;
+      // Before anything that it might forbid.
+      if (this.options.policy !== '') await agent.setPolicy(this.options.policy);
       const settled = this.settle(agent);
       await runStartHooks({ id, bundle, ...spec }, this.pid);
       const created = createGuestSandbox(agent, {

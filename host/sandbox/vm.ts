@@ -29,8 +29,6 @@ import { Undo } from './undo.ts';
 
 /** How often an idle guest is asked whether it lives, ms. */
 export const HEALTH_INTERVAL_MS = 60_000;
-/** How long it may take to answer that, ms: a guest under TCG on a busy machine is slow, not dead. */
-export const HEALTH_TIMEOUT_MS = 90_000;
 
 /** By which people look in. It lies in the sandbox's directory. */
 export interface Door {
@@ -49,6 +47,8 @@ export interface VmOptions {
   readonly expected: Expected;
   /** How long the guest may take from QEMU's start until its agent answers, ms. */
   readonly bootTimeoutMs: number;
+  /** How long it may take to answer whether it lives, ms: a guest under TCG on a busy machine is slow, not dead. */
+  readonly healthTimeoutMs: number;
   readonly parts: Parts;
   readonly log: Log;
   readonly timeline: Timeline;
@@ -339,7 +339,7 @@ export class Vm {
       if (asking || this.lost) return;
       asking = true;
       agent
-        .check(HEALTH_TIMEOUT_MS)
+        .check(this.options.healthTimeoutMs)
         .catch((thrown) => this.lose(`the guest agent does not answer: ${reasonOf(thrown)}`))
         .finally(() => {
           asking = false;

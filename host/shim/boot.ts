@@ -55,6 +55,8 @@ export interface BootOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly parts: (configuration: Configuration) => Parts;
+  /** Told of the configuration as soon as it is read. */
+  readonly configured?: ((configuration: Configuration) => Promise<void>) | undefined;
   /** Where configuration.toml is looked for; tests name their own. */
   readonly searchPath?: readonly string[];
 }
@@ -85,6 +87,7 @@ export async function configurationFor(
     searchPath: searchPath ?? searchPathOf(lib),
   });
   const configuration = await loadConfiguration(file, thisMachine(lib));
+  await options.configured?.(configuration);
   log.info('configuration', { file: file ?? 'none: defaults' });
   const missed = [...configuration.ignored.filter(({ harmless }) => !harmless), ...configuration.unknown];
   if (missed.length > 0) log.warn('configuration keys without effect', { keys: missed.map(tellKey).join(', ') });
@@ -127,6 +130,8 @@ export function newSandbox(
     log,
     config: vmConfig(configuration, identity, order.spec, options),
     bootTimeoutMs: configuration.bootTimeoutMs,
+    healthTimeoutMs: configuration.agent.healthTimeoutMs,
+    policy: configuration.agent.policy,
     createContainerTimeoutMs: configuration.createContainerTimeoutMs,
     disableGuestSeccomp: configuration.disableGuestSeccomp,
     guestHookPath: configuration.guestHookPath,
@@ -176,7 +181,7 @@ function vmConfig(
     initrd: configuration.initrd,
     image: configuration.image,
     kernelParams: kernelParamsFor(
-      configuration.kernelParams,
+      `${configuration.agent.params} ${configuration.kernelParams}`,
       configuration.debugging.debugConsole,
       configuration.ownGuest ? 0 : KATA_CONSOLE_PORT,
     ),

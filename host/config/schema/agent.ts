@@ -1,7 +1,6 @@
 /** `[agent.kata]` and `[agent.kata.mem_agent]`. */
+import { MAX_HEALTH_TIMEOUT_MS, MAX_PIPE_BYTES } from '../agent-params.ts';
 import type { TableSchema } from './key.ts';
-
-const NO_MEM_AGENT = 'neither of the guest agents is told to tend memory';
 
 export const AGENT: TableSchema = {
   enable_debug: {
@@ -9,16 +8,14 @@ export const AGENT: TableSchema = {
     default: 'false',
     go: 'false',
     rs: 'false',
-    effect: 'ignored',
-    why: 'the agent logs at the level it was built with',
-    doc: 'Whether the agent logs what it does in detail.',
+    effect: 'used',
+    doc: "Whether the agent logs what it does in detail; its log comes with the guest's console.",
   },
   log_level: {
     type: 'string',
     choices: ['trace', 'debug', 'info', 'warn', 'error', 'critical'],
     default: '"info"',
-    effect: 'ignored',
-    why: 'the agent logs at the level it was built with',
+    effect: 'used',
     doc: "How much the agent logs, runtime-rs's key.",
   },
   enable_tracing: {
@@ -26,9 +23,8 @@ export const AGENT: TableSchema = {
     default: 'false',
     go: 'false',
     rs: 'false',
-    effect: 'ignored',
-    why: "the agent's calls are traced from the host",
-    doc: 'Whether the agent sends traces.',
+    effect: 'used',
+    doc: "Whether the agent of a Kata guest sends traces; our own agent's calls are traced from the host (`[runtime] enable_tracing`).",
   },
   debug_console_enabled: {
     type: 'boolean',
@@ -68,25 +64,22 @@ export const AGENT: TableSchema = {
     unit: 'ms',
     default: '3000',
     rs: '3000',
-    effect: 'ignored',
-    why: '`dial_timeout` bounds the start',
-    doc: 'How long the agent may take to answer, of runtime-rs.',
+    effect: 'used',
+    doc: 'How long the agent may take to answer, of runtime-rs: it lengthens the default of `dial_timeout`, and never shortens it.',
   },
   cdh_api_timeout: {
     type: 'unsigned',
     unit: 's',
     default: '50',
-    effect: 'ignored',
-    why: 'it is not handed to the guest',
+    effect: 'used',
     alias: 'agent.kata.cdh_api_timeout_ms',
-    doc: 'How long the agent waits for its confidential data hub.',
+    doc: 'How long the agent of a Kata guest waits for its confidential data hub.',
   },
   cdh_api_timeout_ms: {
     type: 'unsigned',
     unit: 'ms',
     default: '50000',
-    effect: 'ignored',
-    why: 'it is not handed to the guest',
+    effect: 'used',
     alias: 'agent.kata.cdh_api_timeout',
     doc: 'The same in milliseconds, of runtime-rs.',
   },
@@ -94,24 +87,22 @@ export const AGENT: TableSchema = {
     type: 'unsigned',
     unit: 's',
     default: '0',
-    effect: 'ignored',
-    why: 'it is not handed to the guest',
-    doc: 'How long the agent waits for programs that it starts beside itself.',
+    effect: 'used',
+    doc: 'How long the agent of a Kata guest waits for programs that it starts beside itself; 0: its own default.',
   },
   visible_cdi_devices: {
     type: 'boolean',
     default: 'false',
-    effect: 'ignored',
-    why: 'it is not handed to the guest',
-    doc: 'Whether the agent shows devices of the Container Device Interface to every container.',
+    effect: 'used',
+    doc: 'Whether the agent of a Kata guest shows devices of the Container Device Interface to every container.',
   },
   container_pipe_size: {
     type: 'unsigned',
     unit: 'B',
     default: '0',
-    effect: 'ignored',
-    why: 'it is not handed to the guest',
-    doc: "Size of the pipes of a container's stdio in the guest; 0: the kernel's.",
+    range: [0, MAX_PIPE_BYTES],
+    effect: 'used',
+    doc: "Size of the pipes of a container's stdio in a Kata guest; 0: the kernel's. Those of our own guest grow with what is written.",
   },
   create_container_timeout: {
     type: 'unsigned',
@@ -126,9 +117,8 @@ export const AGENT: TableSchema = {
     type: 'unsigned',
     range: [0, 0xffffffff],
     default: '1024',
-    effect: 'ignored',
-    why: "the agent's port is 1024",
-    doc: 'Vsock port of the agent.',
+    effect: 'used',
+    doc: 'Vsock port of the agent of a Kata guest, which is told to listen there.',
   },
   log_port: {
     type: 'unsigned',
@@ -150,17 +140,15 @@ export const AGENT: TableSchema = {
     type: 'unsigned',
     unit: 'ms',
     default: '90000',
-    effect: 'ignored',
-    why: 'a dead guest is noticed by the end of its channel',
-    doc: "How long the agent may take to answer runtime-rs's health check.",
+    range: [0, MAX_HEALTH_TIMEOUT_MS],
+    effect: 'used',
+    doc: 'How long the agent may take to answer a health check, of which there is one a minute; then the sandbox counts as dead.',
   },
   policy: {
     type: 'string',
     default: '""',
-    effect: 'ignored',
-    why: 'the agent is given no policy by the configuration',
-    refused: 'the policy would not be applied, and whoever sets it counts on it',
-    doc: 'A policy for the agent, base64.',
+    effect: 'used',
+    doc: 'A policy in Rego, base64, that the agent of a Kata guest is given before anything else; with our own guest, which has no policy engine, no sandbox is made.',
   },
 };
 
@@ -192,5 +180,5 @@ export const MEM_AGENT: TableSchema = {
 };
 
 function memAgent(type: 'boolean' | 'unsigned', shipped: string, doc: string): TableSchema[string] {
-  return { type, default: shipped, effect: 'ignored', why: NO_MEM_AGENT, doc };
+  return { type, default: shipped, effect: 'used', doc: `${doc} Of a Kata guest with such an agent.` };
 }

@@ -38,6 +38,14 @@ symlinkSync(at('assets'), at('current'));
 const file = at('configuration.toml');
 const MACHINE = { arch: 'x64', guest: at('guest'), cpus: 4, memoryMib: 8192 };
 
+const kernel = Buffer.alloc(64);
+kernel.write('\x7fELF\x02\x01', 'latin1');
+kernel.writeUInt16LE(62, 18);
+writeFileSync(at('assets/kernel-a'), kernel);
+const disk = Buffer.alloc(1024);
+disk.writeUInt16BE(0x55aa, 510);
+writeFileSync(at('assets/disk.img'), disk);
+
 const test = suite('paths in annotations');
 test.after(() => rmSync(directory, { recursive: true }));
 
@@ -243,12 +251,12 @@ valid_guest_hook_paths = ["/usr/share/oci/*"]
   const { configuration: result } = await annotate(from, {
     [name('path')]: at('assets/qemu'),
     [name('kernel')]: at('assets/kernel-current'),
-    [name('image')]: at('assets/kernel-a'),
+    [name('image')]: at('assets/disk.img'),
     [name('guest_hook_path')]: '/usr/share/oci/hooks',
   });
   assert.equal(
     [result.qemuPath, result.kernel, result.image, result.initrd, result.guestHookPath, result.ownGuest],
-    [at('assets/qemu'), at('assets/kernel-a'), at('assets/kernel-a'), undefined, '/usr/share/oci/hooks', false],
+    [at('assets/qemu'), at('assets/kernel-a'), at('assets/disk.img'), undefined, '/usr/share/oci/hooks', false],
   );
   const both = await refusal(from, { image: at('assets/kernel-a'), initrd: at('assets/kernel-a') });
   assert.match(both.message, /hypervisor\.image and .*hypervisor\.initrd contradict each other/);

@@ -13,7 +13,7 @@ import {
   MAX_NAME_LENGTH,
   SGX,
 } from '../../../host/config/annotations.ts';
-import { MAX_POLICY_BYTES } from '../../../host/config/annotations-runtime.ts';
+import { MAX_POLICY_BYTES } from '../../../host/config/agent-params.ts';
 import { type Configuration, loadConfiguration } from '../../../host/config/configuration.ts';
 import type { KataError } from '../../../host/error.ts';
 
@@ -137,7 +137,10 @@ test('what contradicts is found once all are applied', async () => {
   const more = await refusal(all, { 'hypervisor.default_vcpus': '3', 'hypervisor.default_max_vcpus': '2' });
   assert.match(more.message, /default_vcpus is 3, and annotation .*default_maxvcpus is 2/);
   const limited = await load('[hypervisor.qemu]\ndefault_maxvcpus = 2\nenable_annotations = ["default_vcpus"]\n');
-  assert.match((await refusal(limited, { 'hypervisor.default_vcpus': '3' })).message, /default_vcpus is 3, and .*:2: .*default_maxvcpus is 2/);
+  assert.match(
+    (await refusal(limited, { 'hypervisor.default_vcpus': '3' })).message,
+    /default_vcpus is 3, and .*:2: .*default_maxvcpus is 2/,
+  );
   const sectors = await refusal(all, {
     'hypervisor.blk_logical_sector_size': '4096',
     'hypervisor.blk_physical_sector_size': '512',
