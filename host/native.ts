@@ -83,6 +83,10 @@ export interface Native {
   originalPort(fd: number, family: 4 | 6): number;
   /** Writes at most 511 bytes of text to a unix socket, a descriptor with them. */
   sendDescriptor(socket: number, fd: number, data: string): void;
+  /** A descriptor to send datagrams to unix sockets from. */
+  datagramSocket(): number;
+  /** One message to whoever is bound to `path`. Never waits: EAGAIN where nobody keeps up, ENOENT, ECONNREFUSED where nobody is. */
+  sendDatagram(fd: number, path: string, data: Uint8Array): void;
   /** A netlink socket of the current namespace. */
   netlinkSocket(protocol: number): number;
   /** The kernel's answers to a request, up to `answers` (1 … 64) ends or the first error among them. Waits at most 5 s. */

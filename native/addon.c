@@ -23,6 +23,8 @@ static const struct {
 	{"listenLoopback", listen_loopback},
 	{"originalPort", original_port},
 	{"sendDescriptor", send_descriptor},
+	{"datagramSocket", datagram_socket},
+	{"sendDatagram", send_datagram},
 	{"netlinkSocket", netlink_socket},
 	{"netlinkExchange", netlink_exchange},
 };

@@ -47,6 +47,8 @@ napi_value create_tap(napi_env env, napi_callback_info info);
 napi_value listen_loopback(napi_env env, napi_callback_info info);
 napi_value original_port(napi_env env, napi_callback_info info);
 napi_value send_descriptor(napi_env env, napi_callback_info info);
+napi_value datagram_socket(napi_env env, napi_callback_info info);
+napi_value send_datagram(napi_env env, napi_callback_info info);
 napi_value netlink_socket(napi_env env, napi_callback_info info);
 napi_value netlink_exchange(napi_env env, napi_callback_info info);
 

@@ -17,6 +17,7 @@ import { Publisher } from '../shim/events.ts';
 import { runtimeInfo, versionLine } from '../shim/info.ts';
 import { socketPathOf } from '../shim/listen.ts';
 import { FifoLog, StderrLog } from '../shim/log.ts';
+import { configureLog } from '../shim/log-settings.ts';
 import { Shim } from '../shim/shim.ts';
 import { TtrpcClient } from '../ttrpc/client.ts';
 import { TtrpcServer } from '../ttrpc/server.ts';
@@ -77,6 +78,7 @@ export function serve(options: ServeOptions): void {
     startOptions: options.startOptions,
     events,
     log,
+    configured: ({ debugging }) => configureLog(log, debugging),
     parts: realParts,
     exit: () => end(0),
   });
