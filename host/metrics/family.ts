@@ -64,9 +64,19 @@ export class Families {
 }
 
 /** One family as text. */
-export function familyText({ name, help, type }: Description, samples: readonly Sample[]): string {
-  let out = help === '' ? '' : `# HELP ${name} ${escapedHelp(help)}\n`;
-  out += `# TYPE ${name} ${type}\n`;
+export function familyText(description: Description, samples: readonly Sample[]): string {
+  return headText(description) + samplesText(description.name, samples);
+}
+
+/** What stands above a family's samples. */
+export function headText({ name, help, type }: Description): string {
+  const head = help === '' ? '' : `# HELP ${name} ${escapedHelp(help)}\n`;
+  return `${head}# TYPE ${name} ${type}\n`;
+}
+
+/** A family's samples, a line each. */
+export function samplesText(name: string, samples: readonly Sample[]): string {
+  let out = '';
   for (const { suffix, labels, value } of samples) {
     out +=
       labels === '' ? `${name}${suffix} ${numberText(value)}\n` : `${name}${suffix}{${labels}} ${numberText(value)}\n`;

@@ -49,7 +49,8 @@ export function isSandboxLabel(name: string): boolean {
 
 function nameOf(name: string): string | undefined {
   if (OWN_NAME.test(name)) return name;
-  return CLIENT_NAME.test(name) ? `kata_agent_${name}` : undefined;
+  const renamed = `kata_agent_${name}`;
+  return CLIENT_NAME.test(name) && renamed.length <= GUEST_LIMITS.name ? renamed : undefined;
 }
 
 /** A guest may know more than we do, and says it in numbers only. */

@@ -116,9 +116,14 @@ export function textOfLabels(labels: ReadonlyMap<string, string>): string {
   let out = '';
   for (const name of names) {
     const value = labels.get(name) as string;
-    if (value !== '') out += `${out === '' ? '' : ','}${name}="${escapedLabel(value.replace(CONTROLS, '\ufffd'))}"`;
+    if (value !== '') out += `${out === '' ? '' : ','}${name}="${escapedLabel(withoutControls(value))}"`;
   }
   return out;
+}
+
+/** A text that neither a terminal nor a log obeys. */
+export function withoutControls(text: string): string {
+  return text.replace(CONTROLS, '\ufffd');
 }
 
 /** The name of the family that a sample of a histogram or summary belongs to, and what its own name adds. */
@@ -137,7 +142,7 @@ function describe(line: string, limits: ParseLimits, sink: Sink): void {
   if (!sink.described) return;
   const [, what, name = '', rest = ''] = DESCRIPTION.exec(line) ?? [];
   if (what === undefined || name.length > limits.name || !NAME.test(name)) return;
-  if (what === 'HELP') sink.described(name, { help: rest.slice(0, limits.value).replace(CONTROLS, '\ufffd') });
+  if (what === 'HELP') sink.described(name, { help: withoutControls(rest.slice(0, limits.value)) });
   else if (TYPES.has(rest.trim())) sink.described(name, { type: rest.trim() as MetricType });
 }
 

@@ -4,6 +4,7 @@ import { agentTarget } from './targets/agent.ts';
 import { clientTarget } from './targets/client.ts';
 import { codecTarget } from './targets/codec.ts';
 import { configTarget } from './targets/config.ts';
+import { metricsTarget } from './targets/metrics.ts';
 import { ociTarget } from './targets/oci.ts';
 import { outputTarget } from './targets/output.ts';
 import { scanTarget } from './targets/scan.ts';
@@ -20,4 +21,5 @@ export const TARGETS: Readonly<Record<string, () => Target | Promise<Target>>> =
   server: serverTarget,
   client: clientTarget,
   agent: agentTarget,
+  metrics: metricsTarget,
 };
