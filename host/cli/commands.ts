@@ -1,6 +1,8 @@
 /** The commands there are, in the order of the help text. */
 import { check } from './check.ts';
 import type { Command } from './command.ts';
+import { completion } from './completion.ts';
+import { directVolume } from './direct-volume.ts';
 import { env } from './env.ts';
 import { execCommand } from './exec.ts';
 import { factory } from './factory.ts';
@@ -17,9 +19,11 @@ export const COMMANDS: readonly Command[] = [
   list,
   execCommand,
   metrics,
+  directVolume,
   iptables,
   policy,
   factory,
+  completion,
   versionCommand,
   help,
 ];
