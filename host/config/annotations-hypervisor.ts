@@ -65,13 +65,13 @@ const FILES: Rows = {
 };
 
 const HASHES: Rows = {
-  hypervisor_hash: hash('hypervisor', 'The QEMU program'),
-  path_hash: hash('hypervisor', 'The QEMU program (of runtime-rs)'),
-  kernel_hash: hash('kernel', "The guest's kernel"),
-  image_hash: hash('image', "The guest's image"),
-  initrd_hash: hash('initrd', "The guest's initrd"),
-  firmware_hash: hash('firmware', 'The firmware'),
-  firmware_volume_hash: hash('firmware_volume', "The firmware's variables"),
+  hypervisor_hash: hash('hypervisor', 'the QEMU program'),
+  path_hash: hash('hypervisor', 'the QEMU program, as runtime-rs spells it'),
+  kernel_hash: hash('kernel', "the guest's kernel"),
+  image_hash: hash('image', "the guest's image"),
+  initrd_hash: hash('initrd', "the guest's initrd"),
+  firmware_hash: hash('firmware', 'the firmware'),
+  firmware_volume_hash: hash('firmware_volume', "the firmware's variables"),
   jailer_hash: refuses(JAILER, 'SHA-512 of the jailer.'),
   asset_hash_type: hashType(),
 };
@@ -216,7 +216,7 @@ function hash(asset: HashedAsset, what: string): Row {
   return {
     gate: 'enabled',
     limits: 'a SHA-512, 128 hexadecimal digits',
-    doc: `${what} is compared with it before the virtual machine starts.`,
+    doc: `Compared with the file before the virtual machine starts: ${what}.`,
     apply: ({ name, text: digest, compare }) => {
       if (!/^[0-9a-fA-F]{128}$/.test(digest)) throw refused(name, digest, 'must be a SHA-512, 128 hexadecimal digits');
       compare(asset, digest.toLowerCase());

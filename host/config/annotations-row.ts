@@ -103,8 +103,10 @@ function docOf(key: string): string {
 }
 
 function kindOf(key: string): Kind<unknown> {
-  const { type, choices, range, unit } = schemaOf(key);
+  const { type, choices, range, unit, refusedValues = [] } = schemaOf(key);
   if (type === 'boolean') return BOOLEAN;
   if (type === 'unsigned') return whole(range?.[0] ?? 0, range?.[1] ?? MAX_WHOLE, unit);
-  return choices ? choice(...choices) : text(MAX_WORD_LENGTH);
+  if (!choices) return text(MAX_WORD_LENGTH);
+  // Those that are known and refused are so with their own reason.
+  return { ...choice(...choices), limits: choice(...choices.filter((word) => !refusedValues.includes(word))).limits };
 }

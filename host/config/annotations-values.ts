@@ -38,7 +38,7 @@ export interface Kind<T> {
 
 /** As Go's strconv.ParseBool. */
 export const BOOLEAN: Kind<boolean> = {
-  limits: '`true` or `false`, also as `1`, `t`, `T`, `TRUE`, `True`, `0`, `f`, `F`, `FALSE`, `False`',
+  limits: '`true`, `false`',
   read: (text, name) => {
     if (/^(1|t|T|TRUE|true|True)$/.test(text)) return true;
     if (/^(0|f|F|FALSE|false|False)$/.test(text)) return false;
