@@ -41,6 +41,11 @@ const PACKAGES_BY_ARCH = {
   arm64: { 'qemu-system-arm': ['/usr/bin/qemu-system-aarch64'], 'qemu-efi-aarch64': ['/usr/share/AAVMF'] },
 };
 
+/** What only some entries need. */
+const PACKAGES_BY_ENTRY = {
+  'test/run.ts': { debootstrap: ['/usr/sbin/debootstrap'] },
+};
+
 const [entry, ...rest] = process.argv.slice(2);
 try {
   checkMachine();
@@ -81,7 +86,7 @@ function checkMachine() {
 }
 
 async function installDebianPackages() {
-  const wanted = { ...PACKAGES, ...PACKAGES_BY_ARCH[process.arch] };
+  const wanted = { ...PACKAGES, ...PACKAGES_BY_ARCH[process.arch], ...PACKAGES_BY_ENTRY[entry] };
   const missing = Object.keys(wanted).filter((name) => !wanted[name].some((file) => existsSync(file)));
   if (missing.length === 0) return;
   const install = ['install', '-y', '-q', '--no-install-recommends', ...missing];

@@ -55,6 +55,13 @@ export const BUILDS: readonly Build[] = [
     script: ['setup/build.mjs'],
   },
   {
+    name: 'defaults',
+    title: 'configuration.toml',
+    inputs: ['host/config', 'setup/configuration.ts', 'setup/configuration'],
+    outputs: ['build/share/defaults/kata-containers/configuration.toml'],
+    script: ['--import', 'tsx', 'setup/configuration.ts', 'defaults'],
+  },
+  {
     name: 'guest',
     title: 'guest kernel and initramfs',
     inputs: ['guest', 'host/error.ts', 'host/proto', 'package-lock.json', 'setup/debian.ts', 'setup/guest.ts'],

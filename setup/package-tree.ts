@@ -45,7 +45,7 @@ export async function buildTree(directory: string, version: string, arch: Debian
   const { triplet } = ARCHITECTURES[arch];
   const tools = native ? { cc: 'gcc', strip: 'strip' } : { cc: `${triplet}-gcc`, strip: `${triplet}-strip` };
   await expectCompiler(tools.cc, arch);
-  await build(native ? ['wasm', 'native', 'shim', 'guest'] : ['wasm', 'native', 'shim']);
+  await build(native ? ['wasm', 'guest'] : ['wasm']);
   if (!native) {
     const guest = [process.execPath, '--import', 'tsx', 'setup/guest.ts', arch];
     await succeed(guest, { cwd: ROOT, env: process.env, timeoutMs: GUEST_TIMEOUT_MS });

@@ -37,10 +37,16 @@ record_of() {
 # Directories that are missing above a file, outermost first.
 make_parents() {
   parent=$(dirname -- "$1")
-  [ ! -d "$parent" ] || return 0
-  make_parents "$parent"
-  mkdir -- "$parent"
-  record dir "$parent" -
+  missing=''
+  while [ ! -d "$parent" ]; do
+    missing="$parent
+$missing"
+    parent=$(dirname -- "$parent")
+  done
+  printf '%s' "$missing" | while read -r parent; do
+    mkdir -- "$parent"
+    record dir "$parent" -
+  done
 }
 
 # A copy of what is there, with mode and times; says its name.

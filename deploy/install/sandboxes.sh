@@ -1,28 +1,24 @@
 # Who uses what is installed.
 
-# Paths of the programs of running shims, below ROOT: one line a process.
-# A shim's own path is seen from here, or from within the node's root.
+# Pid and program of running shims, one line each. A program is known by its file: its path looks different from within
+# another mount namespace, and every shim has one of its own.
 running_shims() {
-  for exe in /proc/[0-9]*/exe; do
-    program=$(readlink -- "$exe" 2>/dev/null) || continue
-    case $program in
-      "$OPT"/*/lib/node | /opt/kata-edge/*/lib/node) ;;
-      *) continue ;;
-    esac
-    if tr '\0' '\n' <"${exe%exe}cmdline" 2>/dev/null | grep -q '/shim\.cjs$'; then
-      pid=${exe#/proc/}
-      printf '%s %s\n' "${pid%/exe}" "$(on_node "$program")"
-    fi
+  for node in "$OPT"/*/lib/node; do
+    [ -f "$node" ] && [ ! -L "${node%/lib/node}" ] || continue
+    for exe in /proc/[0-9]*/exe; do
+      [ "$exe" -ef "$node" ] || continue
+      if tr '\0' '\n' <"${exe%exe}cmdline" 2>/dev/null | grep -q '/shim\.cjs$'; then
+        pid=${exe#/proc/}
+        printf '%s %s\n' "${pid%/exe}" "$(on_node "$node")"
+      fi
+    done
   done
 }
 
 # Whether anything runs from a version, or will be cleaned up by it.
 version_in_use() {
   for exe in /proc/[0-9]*/exe; do
-    program=$(readlink -- "$exe" 2>/dev/null) || continue
-    case $program in
-      "$OPT/$1"/* | "/opt/kata-edge/$1"/*) return 0 ;;
-    esac
+    [ ! "$exe" -ef "$OPT/$1/lib/node" ] || return 0
   done
   for state in "$ROOT"/run/kata-containers/*/state.json; do
     [ ! -f "$state" ] || ! grep -q -F -- "\"/opt/kata-edge/$1/" "$state" || return 0
