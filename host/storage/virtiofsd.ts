@@ -161,8 +161,10 @@ function extraArguments(args: readonly string[]): string[] {
 }
 
 async function findDaemon(configured: string): Promise<string> {
-  // One of somebody's own is never replaced.
-  for (const path of configured === '' ? DAEMON_PATHS : [configured]) {
+  // One of somebody's own is never replaced; but Kata's file names one of these wherever it is installed.
+  const known: readonly string[] = DAEMON_PATHS;
+  const own = configured !== '' && !known.includes(configured);
+  for (const path of own ? [configured] : [configured, ...known].filter((each) => each !== '')) {
     const found = await stat(path).catch(() => undefined);
     if (found?.isFile()) return path;
   }

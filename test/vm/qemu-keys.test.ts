@@ -1,0 +1,276 @@
+/**
+ * Keys of [hypervisor.qemu] in real machines: what the guest sees of them, and what QEMU says. One boot shows those of a machine,
+ * one each of Kata's shipped files that a pod starts with them.
+ */
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { encode } from '../../host/proto/codec.ts';
+import { Options } from '../../host/proto/messages/runtimeoptions.ts';
+import { BUILD } from '../../setup/paths.ts';
+import { IS_KATA } from '../harness/containerd.ts';
+import { until } from '../harness/containers.ts';
+import { ShellGuest } from '../harness/shell-guest.ts';
+import { ShimPlace } from '../harness/shim.ts';
+
+const ARM64 = process.arch === 'arm64';
+const MIB = 1024 * 1024;
+/** What the guest fills and frees. */
+const FILLED_MIB = 128;
+const KIB_PER_MIB = 1024;
+
+const machine = suite('a configured machine');
+
+machine('disks, memory, random numbers, IOMMU, monitor, and the memory of its panic', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kata-keys-'));
+  const disk = join(directory, 'disk.img');
+  writeFileSync(disk, '');
+  truncateSync(disk, 16 * MIB);
+  const dumps = join(directory, 'dumps');
+  const guest = new ShellGuest(directory, {
+    debug: true,
+    cpuFeatures: 'pmu=off',
+    vcpus: 2,
+    maxVcpus: 2,
+    block: {
+      driver: 'virtio-scsi',
+      aio: 'io_uring',
+      cache: { direct: false, noFlush: false },
+      logicalSectorBytes: 4096,
+      physicalSectorBytes: 8192,
+      ioThreads: 2,
+      queueSize: 64,
+      queues: 2,
+    },
+    memory: { prealloc: false, hugePages: undefined, reclaim: true },
+    devices: {
+      entropySource: '/dev/urandom',
+      vhostNet: false,
+      iommu: !ARM64,
+      iommuPlatform: !ARM64,
+      monitor: 'hmp',
+      legacySerial: false,
+      firmware: undefined,
+      pflashes: [],
+      dump: { directory: dumps, paging: false },
+      verity: undefined,
+      vfioPort: 'no-port',
+    },
+  });
+  try {
+    await guest.boot();
+    assert.match(await guest.run('cat /sys/class/misc/hw_random/rng_available'), /virtio_rng/);
+    if (!ARM64) assert.is((await guest.run('ls /sys/class/iommu')).trim(), 'dmar0');
+
+    const path = await guest.vm.plugBlock('d', disk, false);
+    const slot = path.split('/').at(-1);
+    await until('the guest has the disk', async () => (await guest.run('ls /sys/block')).includes('vda'));
+    const blocks = '/sys/block/vda';
+    assert.match(await guest.run(`readlink -f ${blocks}`), new RegExp(`:${slot}\\.0/virtio`));
+    const sizes = await guest.run(`cat ${blocks}/queue/logical_block_size ${blocks}/queue/physical_block_size`);
+    assert.is(sizes, '4096\n8192\n');
+    assert.is((await guest.run(`ls ${blocks}/mq | wc -l`)).trim(), '2');
+    await guest.run('echo written by the guest | dd of=/dev/vda bs=4096 conv=sync,fsync 2>/dev/null');
+    assert.is(readFileSync(disk).subarray(0, 20).toString(), 'written by the guest');
+
+    const monitor = join(guest.directory, 'extra-monitor.sock');
+    assert.is(statSync(monitor).mode & 0o777, 0o600);
+    const threads = await askMonitor(monitor, 'info iothreads');
+    for (const name of ['iothread-0:', 'iothread-1:']) assert.ok(threads.includes(name), threads);
+    const tree = await askMonitor(monitor, 'info qtree');
+    for (const property of ['queue-size = 64 ', 'num-queues = 2 ', 'free-page-reporting = true']) {
+      assert.ok(tree.includes(property), property);
+    }
+
+    await giveBack(guest);
+
+    guest.run('echo c > /proc/sysrq-trigger').catch(() => {});
+    await guest.vm.exited;
+    const [file = ''] = readdirSync(join(dumps, 'shell-guest'));
+    const core = join(dumps, 'shell-guest', file);
+    assert.is(readFileSync(core).subarray(0, 4).toString('latin1'), '\x7fELF');
+    assert.ok(statSync(core).size > 256 * MIB);
+    assert.match(guest.vm.consoleTail(), /RIP|Call trace/);
+  } finally {
+    await guest.stop();
+    rmSync(directory, { recursive: true });
+  }
+});
+
+/** Memory that the guest has filled and freed is the host's again. */
+async function giveBack(guest: ShellGuest): Promise<void> {
+  const resident = (): number => {
+    const status = readFileSync(`/proc/${guest.vm.pid}/status`, 'utf8');
+    return Math.floor(Number(/^RssShmem:\s+([0-9]+) kB$/m.exec(status)?.[1]) / KIB_PER_MIB);
+  };
+  const before = resident();
+  await guest.run('mkdir -p /fill; mount -t tmpfs -o size=160M fill /fill');
+  await guest.run(`dd if=/dev/zero of=/fill/file bs=1M count=${FILLED_MIB} 2>/dev/null`);
+  const full = resident();
+  assert.ok(full > before + FILLED_MIB / 2, `${before} MiB, then ${full} MiB`);
+  await guest.run('rm /fill/file');
+  // The guest tells of large free pieces, two seconds after they are free.
+  await until(
+    () => `${full} MiB of memory fall: ${resident()} MiB`,
+    () => resident() < full - FILLED_MIB / 2,
+  );
+}
+
+/** What a monitor for humans answers. */
+function askMonitor(path: string, command: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const socket = connect(path);
+    socket.on('data', (chunk) => {
+      text += chunk;
+      // The last echo of the command, its answer, and the next prompt.
+      if (text.includes(`${command}\u001b[K\r\n`) && text.endsWith('\n(qemu) ')) socket.end();
+    });
+    socket.on('error', reject);
+    socket.on('close', () => resolve(text));
+    socket.write(`${command}\n`);
+  });
+}
+
+const shipped = suite('what Kata ships');
+
+/** Values of Kata 4.1's files for QEMU, but for the guest, which is ours, and the memory of the host it is tested on. */
+const COMMON = `
+[hypervisor.qemu]
+path = "/usr/bin/qemu-system-${ARM64 ? 'aarch64' : 'x86_64'}"
+kernel = "${BUILD}/share/guest/${ARM64 ? 'arm64/Image' : 'amd64/vmlinux'}"
+initrd = "${BUILD}/share/guest/${ARM64 ? 'arm64' : 'amd64'}/initramfs.cpio.gz"
+rootfs_type = "ext4"
+machine_type = "${ARM64 ? 'virt' : 'q35'}"
+rootless = false
+enable_annotations = ["enable_iommu", "kernel_params", "kernel_verity_params"]
+kernel_params = "cgroup_no_v1=all systemd.unified_cgroup_hierarchy=1"
+kernel_verity_params = ""
+firmware = ""
+pflashes = []
+cpu_features = "pmu=off"
+default_vcpus = 1
+default_maxvcpus = 0
+default_bridges = 1
+default_memory = 2048
+memory_slots = 10
+default_maxmemory = 0
+memory_offset = 0
+enable_virtio_mem = false
+shared_fs = "virtio-fs"
+virtio_fs_daemon = "/usr/libexec/virtiofsd"
+virtio_fs_cache_size = 0
+virtio_fs_queue_size = 1024
+virtio_fs_cache = "auto"
+block_device_driver = "virtio-scsi"
+block_device_aio = "io_uring"
+block_device_cache_set = false
+block_device_cache_direct = false
+block_device_cache_noflush = false
+enable_iothreads = false
+indep_iothreads = 0
+enable_mem_prealloc = false
+enable_hugepages = false
+reclaim_guest_freed_memory = false
+enable_iommu = false
+enable_iommu_platform = false
+disable_nesting_checks = false
+disable_image_nvdimm = false
+cold_plug_vfio = "no-port"
+pcie_root_port = 0
+pcie_switch_port = 0
+disable_vhost_net = false
+entropy_source = "/dev/urandom"
+valid_entropy_sources = ["/dev/urandom", "/dev/random", ""]
+guest_hook_path = ""
+rx_rate_limiter_max_rate = 0
+tx_rate_limiter_max_rate = 0
+guest_memory_dump_path = ""
+guest_memory_dump_paging = false
+enable_guest_swap = false
+disable_selinux = false
+disable_guest_selinux = true
+`;
+const GO = `${COMMON}
+machine_accelerators = ""
+seccompsandbox = ""
+firmware_volume = ""
+disable_block_device_use = true
+virtio_fs_extra_args = ["--thread-pool-size=1", "--announce-submounts"]
+hot_plug_vfio = "no-port"
+use_legacy_serial = false
+msize_9p = 8192
+[runtime]
+internetworking_model = "tcfilter"
+disable_guest_seccomp = true
+enable_vcpus_pinning = false
+sandbox_cgroup_only = false
+static_sandbox_resource_mgmt = false
+create_container_timeout = 60
+`;
+const RS = `${COMMON}
+machine_accelerators = "${ARM64 ? 'usb=off,gic-version=host' : ''}"
+seccomp_sandbox = ""
+vm_rootfs_driver = "${ARM64 ? 'virtio-blk-pci' : 'virtio-pmem'}"
+overhead_vcpus = 0.2
+overhead_memory = 32
+disable_block_device_use = false
+virtio_fs_extra_args = ["--thread-pool-size=1", "-o", "announce_submounts"]
+queue_size = 128
+num_queues = 1
+network_queues = 1
+[runtime]
+name = "virt_container"
+hypervisor_name = "qemu"
+agent_name = "kata"
+internetworking_model = "tcfilter"
+disable_guest_seccomp = true
+enable_vcpus_pinning = false
+sandbox_cgroup_only = true
+static_sandbox_resource_mgmt = true
+`;
+
+for (const [whose, text] of [
+  ['the Go runtime', GO],
+  ['runtime-rs', RS],
+] as const) {
+  shipped(`for ${whose} starts a pod`, async () => {
+    const place = new ShimPlace();
+    try {
+      const file = join(place.directory, 'kata', 'configuration.toml');
+      mkdirSync(join(place.directory, 'kata'));
+      writeFileSync(file, text);
+      const id = `shipped-${process.pid}`;
+      const task = await place.start(id, place.bundle(id));
+      const value = encode(Options, { config_path: file, type_url: 'io.containerd.kata.v2.options' });
+      await task.create({ options: { type_url: 'runtimeoptions.v1.Options', value } });
+      const { pid } = await task.call('Start');
+      const qemu = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+      const after = (option: string): string => qemu[qemu.indexOf(option) + 1] ?? '';
+      assert.match(after('-append'), /cgroup_no_v1=all systemd\.unified_cgroup_hierarchy=1/);
+      assert.is(after('-m'), 'size=2048M');
+      assert.match(after('-cpu'), /pmu=off/);
+      assert.ok(qemu.includes('rng-random,id=rng0,filename=/dev/urandom'));
+      await task.end();
+    } finally {
+      await place.remove();
+    }
+  });
+}
+
+if (IS_KATA) {
+  machine.run();
+  shipped.run();
+}
