@@ -62,6 +62,8 @@ export interface ProcessRef {
 export class AgentClient {
   /** How long calls took, by the name of their request, as Kata names them. Those of output and input are not counted. */
   readonly durations = new Durations();
+  /** Told of each call of grpc.AgentService that has been answered. Absent: nobody wants to know. */
+  onCall: ((name: string, container: string, began: number, failure: unknown) => void) | undefined;
 
   /** @param client one connection; its owner closes it by `close` */
   constructor(private readonly client: Client) {}
@@ -332,9 +334,11 @@ export class AgentClient {
     options: CallOptions = { timeoutMs: CALL_TIMEOUT_MS },
   ): Promise<Res> {
     const began = performance.now();
+    let failure: unknown;
     try {
       return await this.client.call(SERVICE, name, method, request, options);
     } catch (thrown) {
+      failure = thrown;
       if (thrown instanceof KataError && thrown.code === 'deadline_exceeded') {
         const seconds = (options.timeoutMs ?? 0) / 1000;
         throw new KataError('deadline_exceeded', `the guest agent did not answer ${name} within ${seconds} s`, {
@@ -344,6 +348,7 @@ export class AgentClient {
       throw thrown;
     } finally {
       this.durations.record(method[0].name, performance.now() - began);
+      this.onCall?.(name, (request as { container_id?: string }).container_id ?? '', began, failure);
     }
   }
 }

@@ -13,7 +13,7 @@ import type { Moment } from '../sandbox/timeline.ts';
  * - `create`: the first container, made
  * - `start`: the first container, started
  */
-const PHASES = {
+export const PHASES = {
   shim: ['shim_start', 'create'],
   host: ['create', 'vm_start'],
   vmm: ['vm_start', 'guest_start'],

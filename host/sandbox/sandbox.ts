@@ -107,7 +107,10 @@ export class Sandbox {
    * @throws KataError; everything is undone
    */
   async boot(): Promise<void> {
-    const storages = await this.vm.boot(this.abort.signal);
+    const storages = await this.vm.boot(this.abort.signal).catch((thrown: unknown) => {
+      this.options.trace?.started(thrown);
+      throw thrown;
+    });
     try {
       const { agent } = this.vm;
       const { spec, bundle, identity } = this.options;
@@ -125,9 +128,12 @@ export class Sandbox {
       this.timeline.mark('sandbox_created');
       void this.oom.watch(agent, () => this.vm.liveAgent !== undefined);
     } catch (thrown) {
+      this.options.trace?.started(thrown);
       await this.stop('the sandbox was not created');
       throw thrown;
     }
+    // Otherwise with the start of the container that it lives as long as.
+    if (this.options.spec.pod) this.options.trace?.started();
     void this.vm.gone.then((reason) => this.stop(reason, KILLED));
   }
 
@@ -157,7 +163,7 @@ export class Sandbox {
     });
     // From here on a second Create of this id is refused.
     this.containers.set(id, container);
-    const creation = this.createOrUndo(container, options.spec);
+    const creation = this.traced(container, 'create', () => this.createOrUndo(container, options.spec));
     this.creations.add(creation);
     const settled = (): void => void this.creations.delete(creation);
     creation.then(settled, settled);
@@ -178,6 +184,11 @@ export class Sandbox {
    * @param started runs before its end can be reported
    */
   async start(container: Container, started: () => void): Promise<void> {
+    await this.traced(container, 'start', () => this.startInit(container, started));
+    await runPoststart(container, this.pid, this.log);
+  }
+
+  private async startInit(container: Container, started: () => void): Promise<void> {
     const { agent } = this.vm;
     const begin = async (): Promise<void> => {
       this.timeline.mark('container_start');
@@ -190,7 +201,11 @@ export class Sandbox {
       this.save();
       started();
     });
-    await runPoststart(container, this.pid, this.log);
+  }
+
+  private traced<T>(container: Container, step: 'create' | 'start', act: () => Promise<T>): Promise<T> {
+    const { trace } = this.options;
+    return trace ? trace.container(container.id, step, container.ownsSandbox, act) : act();
   }
 
   /** @param started runs before its end can be reported */

@@ -25,6 +25,7 @@ import {
 } from './state-file.ts';
 import { aborted, firstFailure, sleep } from './steps.ts';
 import type { Timeline } from './timeline.ts';
+import type { Trace } from './trace.ts';
 import { Undo } from './undo.ts';
 
 /** How often an idle guest is asked whether it lives, ms. */
@@ -54,6 +55,8 @@ export interface VmOptions {
   readonly timeline: Timeline;
   /** For the state file. */
   readonly description: SandboxDescription;
+  /** Absent: nobody follows the start. */
+  readonly trace?: Trace | undefined;
   /** Opened as soon as the VMM runs. Absent: nobody can look in. */
   readonly door?: Door | undefined;
 }
@@ -311,6 +314,8 @@ export class Vm {
     ended.catch(() => {});
     const socket = await Promise.race([this.transport.connect(limit), ended]);
     const agent = new AgentClient(parts.client(socket));
+    const { trace } = this.options;
+    if (trace) agent.onCall = (...call) => trace.call(...call);
     this.connected = agent;
     void agent.closed.then((reason) =>
       this.lose(`the guest agent's channel is closed: ${reasonOf(reason ?? 'ended')}`),

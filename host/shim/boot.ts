@@ -19,6 +19,7 @@ import type { Observer } from '../sandbox/sandbox-options.ts';
 import type { SandboxSpec } from '../sandbox/sandbox-spec.ts';
 import type { SandboxDescription } from '../sandbox/state-file.ts';
 import type { Timeline } from '../sandbox/timeline.ts';
+import type { Trace } from '../sandbox/trace.ts';
 import type { Door } from '../sandbox/vm.ts';
 
 /** Reads of one stream in flight: our own agent answers them in order, a Kata agent need not. */
@@ -104,6 +105,20 @@ export async function configurationFor(
   return annotated.configuration;
 }
 
+/** @returns undefined where traces are not wanted: nothing of them is loaded then */
+export async function traceFor(
+  { identity, version = '', environment, log }: BootOptions,
+  { debugging }: Configuration,
+  { spec }: SandboxOrder,
+  timeline: Timeline,
+): Promise<Trace | undefined> {
+  if (debugging.traces === undefined) return undefined;
+  const { startTrace } = await import('../tracing/start.ts');
+  const { id: sandboxId, namespace } = identity;
+  const about = { sandboxId, namespace, pod: podNameOf(spec), version, timeline };
+  return startTrace(debugging.traces, environment, about, log);
+}
+
 /**
  * A sandbox that is not booted yet.
  * @throws KataError for a size or a network that cannot be had
@@ -114,6 +129,7 @@ export function newSandbox(
   order: SandboxOrder,
   timeline: Timeline,
   observer: Observer & { readonly durations?: Durations },
+  trace?: Trace,
 ): Sandbox {
   const { identity, socket, log, parts } = options;
   const description = describe(options, configuration, order.spec);
@@ -122,6 +138,7 @@ export function newSandbox(
   const sandbox: Sandbox = new Sandbox({
     description,
     door,
+    trace,
     identity,
     bundle: order.bundle,
     spec: order.spec,

@@ -11,7 +11,7 @@ import type { Sandbox } from '../sandbox/sandbox.ts';
 import { ownerSpec } from '../sandbox/sandbox-spec.ts';
 import { type ContainerSpec, readBundle } from '../sandbox/spec.ts';
 import { Timeline } from '../sandbox/timeline.ts';
-import { type BootOptions, configurationFor, newSandbox, type SandboxOrder } from './boot.ts';
+import { type BootOptions, configurationFor, newSandbox, type SandboxOrder, traceFor } from './boot.ts';
 import type { EventSink } from './events.ts';
 import { Sandboxes } from './sandboxes.ts';
 import { streamsOf, Tasks } from './task.ts';
@@ -112,7 +112,8 @@ export class Shim {
     try {
       const configuration = await configurationFor(this.options, order);
       if (claim.given) throw new KataError('cancelled', 'nobody wants the sandbox any more');
-      const sandbox = newSandbox(this.options, configuration, order, this.timeline, this.tasks);
+      const trace = await traceFor(this.options, configuration, order, this.timeline);
+      const sandbox = newSandbox(this.options, configuration, order, this.timeline, this.tasks, trace);
       this.sandbox = sandbox;
       try {
         await sandbox.boot();
