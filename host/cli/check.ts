@@ -78,7 +78,7 @@ async function checkMachine(call: Call): Promise<number> {
   const { CHECKS } = await import('./check/all.ts');
   const { verdictOf, verdictText } = await import('./check/report.ts');
   const { situationHere } = await import('./check/situation-here.ts');
-  const situation = await situationHere(call.config, call.environment);
+  const situation = await situationHere(call);
   const verdict = await verdictOf(CHECKS, situation, call.flag('strict'));
   const { capable, canCreate, results } = verdict;
   if (call.flag('json')) call.output.json({ capable, canCreate: canCreate ?? null, checks: results });

@@ -8,7 +8,7 @@ export const env: Command = {
   summary: 'print the settings in use: configuration, sizes, programs, guest, host',
   description: [
     "The sections and names are those of Kata's own command, as TOML, so that scripts which read them go on working. [Edge] is this program's own: effective sizes, the accelerator and the reason for it, and under [[Edge.Keys]] every key of the configuration that has no effect: known ones with the reason, unknown ones with what may have been meant.",
-    'A configuration that cannot be used is an error: every mistake is named with file and line, and nothing is printed.',
+    'All that is wrong with the configuration is named on stderr, with file and line, and the exit status is 1. Settings are printed unless the files themselves are wrong.',
   ],
   options: [
     { name: 'json', summary: 'as JSON' },
@@ -23,13 +23,19 @@ export const env: Command = {
     ["{program} env --json | jq -r '.Edge.Keys[] | [.Place, .Key, .About] | @tsv'", 'keys without effect'],
     ['{program} --config ./configuration.toml env', 'try a file before it is installed'],
   ],
+  exitStatus: [['1', 'no sandbox is made with this configuration, or an error']],
   run,
 };
 
 async function run(call: Call): Promise<number> {
   const { settings } = await import('./env/settings.ts');
   const { settingsText } = await import('./env/text.ts');
-  const text = await settingsText(await settings(call), call.flag('json'));
+  const { document, errors, notes } = await settings(call);
+  for (const message of errors) call.output.error(message);
+  for (const note of notes) call.output.info(note);
+  const status = errors.length === 0 ? 0 : 1;
+  if (!document) return status;
+  const text = await settingsText(document, call.flag('json'));
   const file = call.option('file');
   if (file === undefined) {
     call.output.data(text);
@@ -37,5 +43,5 @@ async function run(call: Call): Promise<number> {
     const { writeFileSync } = await import('node:fs');
     writeFileSync(file, text);
   }
-  return 0;
+  return status;
 }

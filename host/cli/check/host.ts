@@ -1,12 +1,11 @@
 /** What the host has to give to a sandbox: memory, cgroups, a place for its files; and whether we may have it. */
 import { lstatSync, type Stats } from 'node:fs';
-import { tellKey } from '../../config/effects.ts';
 import { parseHierarchies } from '../../resources/cgroup-host.ts';
 import { HOST_OVERHEAD_MIB } from '../../resources/sizing.ts';
 import { armModel } from './cpu.ts';
 import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts';
 import { type CheckedMachine, isWritable, readText } from './machine.ts';
-import { NO_CONFIGURATION, type Situation } from './situation.ts';
+import { NO_CONFIGURATION } from './situation.ts';
 
 /** What a sandbox's limits are set by. */
 const CONTROLLERS = ['cpu', 'memory', 'cpuset'];
@@ -151,25 +150,3 @@ function readKib(machine: CheckedMachine, name: string): number {
   const text = readText(machine, '/proc/meminfo') ?? '';
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1] ?? 0);
 }
-
-export const configurationFile: Check = {
-  name: 'configuration',
-  summary: 'configuration.toml can be used, and every key of it is known',
-  decides: 'create',
-  run: ({ configuration, file, problem }: Situation) => {
-    if (!configuration) return failed(problem, 'correct it; "kata-runtime env" shows what is in use');
-    const where = file === '' ? 'no file: the defaults hold' : file;
-    // What is set to what holds anyway is missed by nobody.
-    const ignored = configuration.ignored.filter(({ harmless }) => !harmless);
-    const findings = [...configuration.unknown, ...ignored].map(
-      (key): Finding =>
-        'why' in key
-          ? warning(
-              `${tellKey(key)} has no effect`,
-              'remove it, or see docs/configuration.md for what there is instead',
-            )
-          : warning(`${tellKey(key)} is not known, and has no effect`, 'correct its name, or remove it'),
-    );
-    return findings.length > 0 ? findings : ok(where);
-  },
-};

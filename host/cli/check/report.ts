@@ -9,6 +9,9 @@ import type { Situation } from './situation.ts';
 export const CAPABLE = 'System is capable of running Kata Containers';
 export const CAN_CREATE = 'System can currently create Kata Containers';
 
+/** Where advice begins, columns. */
+const ADVICE_COLUMN = 4;
+
 export interface Verdict {
   readonly results: readonly Result[];
   /** Whether this machine can ever run sandboxes. */
@@ -40,25 +43,29 @@ export async function verdictOf(checks: readonly Check[], situation: Situation, 
 
 /** @param verbose every check, not only what is wrong */
 export function verdictText({ results, capable, canCreate }: Verdict, verbose: boolean): string {
-  const lines: string[] = [];
-  if (verbose) {
-    lines.push(table(results.map(({ status, name, found }) => [status, name, found])));
-    for (const { status, name, advice } of results) {
-      if (advice !== '' && status !== 'ok') lines.push(`${name}: ${cell(advice)}\n`);
-    }
-  } else {
-    for (const { status, name, found, advice } of results) {
-      if (status !== 'warning' && status !== 'failed') continue;
-      lines.push(`${status === 'failed' ? 'ERROR' : 'WARNING'}: ${name}: ${cell(found)}\n`);
-      if (advice !== '') lines.push(`    ${cell(advice)}\n`);
-    }
-  }
-  if (lines.length > 0) lines.push('\n');
-  if (capable) lines.push(`${CAPABLE}\n`);
-  if (canCreate) lines.push(`${CAN_CREATE}\n`);
-  if (canCreate === undefined)
-    lines.push('Whether sandboxes can be created now is for root to ask: sudo kata-runtime check\n');
-  return lines.join('');
+  const lines = verbose ? everything(results) : mistakes(results);
+  if (lines.length > 0) lines.push('');
+  if (capable) lines.push(CAPABLE);
+  if (canCreate) lines.push(CAN_CREATE);
+  if (canCreate === undefined) lines.push('Whether sandboxes can be created now is for root to ask: use sudo');
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function everything(results: readonly Result[]): string[] {
+  const rows = table(results.map(({ status, name, found }) => [status, name, found])).split('\n');
+  return results.flatMap(({ status, advice }, at) => [
+    rows[at] ?? '',
+    ...(advice === '' || status === 'ok' ? [] : [`${' '.repeat(ADVICE_COLUMN)}${cell(advice)}`]),
+  ]);
+}
+
+function mistakes(results: readonly Result[]): string[] {
+  return results
+    .filter(({ status }) => status === 'warning' || status === 'failed')
+    .flatMap(({ status, name, found, advice }) => [
+      `${status === 'failed' ? 'ERROR' : 'WARNING'}: ${name}: ${cell(found)}`,
+      ...(advice === '' ? [] : [`${' '.repeat(ADVICE_COLUMN)}${cell(advice)}`]),
+    ]);
 }
 
 async function findingsOf(check: Check, situation: Situation): Promise<readonly Finding[]> {

@@ -1,16 +1,14 @@
 /** What the checks are told: the machine, and what its configuration says. */
 import type { Configuration } from '../../config/configuration.ts';
+import type { Inspection } from '../../config/inspect.ts';
 import type { Accelerator } from '../../hypervisor/hypervisor.ts';
 import type { CheckedMachine } from './machine.ts';
 
 export interface Situation {
   readonly machine: CheckedMachine;
-  /** undefined: it cannot be used, and `problem` says why. */
+  /** undefined: the files are wrong. It may still ask for what this machine has not. */
   readonly configuration: Configuration | undefined;
-  /** File in use; empty: none, the defaults hold. */
-  readonly file: string;
-  /** What is wrong with the configuration; empty: nothing. */
-  readonly problem: string;
+  readonly inspection: Pick<Inspection, 'file' | 'errors' | 'ignored' | 'unknown'>;
   /** Directory of the program's files. */
   readonly lib: string;
   /** Finds the accelerator of a QEMU and a kernel, in the end by booting one. */

@@ -29,8 +29,7 @@ export async function hostSettings(machine: CheckedMachine, configuration: Confi
     {
       machine,
       configuration,
-      file: '',
-      problem: '',
+      inspection: { file: undefined, errors: [], ignored: [], unknown: [] },
       lib: '',
       accelerator: async () => ({ accelerator: 'tcg', reason: '' }),
       loadAddon: () => {},

@@ -1,7 +1,7 @@
 /** What `env` tells, under the names that Kata's command has for it. */
 import { join } from 'node:path';
-import { type Configuration, loadConfiguration } from '../../config/configuration.ts';
-import { thisMachine } from '../../config/machine.ts';
+import type { Configuration } from '../../config/configuration.ts';
+import type { Inspection } from '../../config/inspect.ts';
 import { nameOf, placeOf } from '../../config/show.ts';
 import { QEMU } from '../../config/values.ts';
 import { chooseAccelerator } from '../../hypervisor/qemu/accelerator.ts';
@@ -10,7 +10,7 @@ import { oneLine } from '../../tail.ts';
 import type { Call } from '../call.ts';
 import { type CheckedMachine, exists, realMachine, whyNotOpen } from '../check/machine.ts';
 import { daemonCandidates } from '../check/programs.ts';
-import { fileInUse } from '../configuration-file.ts';
+import { inspectionOf } from '../inspection.ts';
 import { libDirectory } from '../lib-directory.ts';
 import { OCI_VERSION } from '../version-command.ts';
 import { type HostSettings, hostSettings } from './host.ts';
@@ -18,12 +18,25 @@ import { type HostSettings, hostSettings } from './host.ts';
 /** Of Kata's output format, whose names these are. */
 const FORMAT_VERSION = '1.0.27';
 
-/** @throws KataError when the configuration cannot be used */
-export async function settings(call: Call): Promise<object> {
+export interface Settings {
+  /** undefined: the configuration's files are wrong. */
+  readonly document: object | undefined;
+  /** All that is wrong, also what the files ask for and this machine has not. */
+  readonly errors: readonly string[];
+  /** What is done otherwise than the files say. */
+  readonly notes: readonly string[];
+}
+
+export async function settings(call: Call): Promise<Settings> {
+  const inspection = await inspectionOf(call);
+  const { configuration, notes } = inspection;
+  const document = configuration && (await documentOf(call, inspection, configuration));
+  return { document, errors: inspection.errors.map(({ message }) => message), notes };
+}
+
+async function documentOf(call: Call, inspection: Inspection, configuration: Configuration): Promise<object> {
   const lib = libDirectory();
   const machine = realMachine(call.environment);
-  const file = fileInUse(call, lib);
-  const configuration = await loadConfiguration(file, thisMachine(lib));
   const host = await hostSettings(machine, configuration);
   return {
     Meta: { Version: FORMAT_VERSION },
@@ -37,7 +50,7 @@ export async function settings(call: Call): Promise<object> {
       Trace: configuration.values.boolean('agent.kata', 'enable_tracing', false),
     },
     Host: host,
-    Edge: await edgeSettings(machine, lib, configuration, host),
+    Edge: await edgeSettings(machine, lib, inspection, configuration, host),
   };
 }
 
@@ -100,6 +113,7 @@ async function hypervisorSettings(machine: CheckedMachine, configuration: Config
 async function edgeSettings(
   machine: CheckedMachine,
   lib: string,
+  { ignored, unknown, values: set, dropIns }: Inspection,
   configuration: Configuration,
   { Memory }: HostSettings,
 ): Promise<object> {
@@ -113,6 +127,8 @@ async function edgeSettings(
     AgentTransport: configuration.agentTransport || 'auto',
     Accelerator: choice.accelerator,
     AcceleratorReason: choice.reason,
+    DropIns: dropIns,
+    KeysSet: set.length,
     Network: configuration.networkModel,
     // What a pod without limits gets, after the host's own limits.
     Sizes: {
@@ -128,14 +144,14 @@ async function edgeSettings(
       SandboxesThatFit: around === 0 ? 0 : Math.max(0, Math.floor(Memory.Available / 1024 / (memoryMib + around))),
     },
     Keys: [
-      ...configuration.ignored.map((key) => ({
+      ...ignored.map((key) => ({
         Place: placeOf(key),
         Key: nameOf(key.table, key.key),
         Status: 'ignored',
         About: key.why,
         Harmless: key.harmless,
       })),
-      ...configuration.unknown.map((key) => ({
+      ...unknown.map((key) => ({
         Place: placeOf(key),
         Key: nameOf(key.table, key.key),
         Status: 'unknown',
