@@ -43,6 +43,7 @@ function forString(name: string, value: unknown): string {
 }
 
 function forBoolean(name: string, value: unknown): string {
+  if (typeof value !== 'string' && typeof value !== 'number') return '';
   const text = String(value).trim();
   const quotes = typeof value === 'string' ? ', without quotes' : '';
   if (TRUE.test(text)) return `write ${name} = true${quotes}`;

@@ -76,7 +76,9 @@ export function assetProblems(configuration: AssetConfiguration): KataError[] {
   const problems: KataError[] = [];
   for (const [key, path] of Object.entries({ kernel, initrd, image })) {
     if (path === undefined) continue;
-    const what = fileProblem(path, values.isSet(QEMU, key)) ?? wrongKind(key as AssetKind, path, values, machine.arch);
+    const named = values.string(QEMU, key, '') !== '';
+    // Our own are what they are; those that somebody names need not be.
+    const what = fileProblem(path, named) ?? (named ? kindProblem(key as AssetKind, path, machine.arch) : undefined);
     if (what === undefined) continue;
     problems.push(
       new KataError('failed_precondition', `${values.where(QEMU, key)}: the guest's ${key} ${path} ${what}`),
@@ -95,18 +97,13 @@ export function assetProblems(configuration: AssetConfiguration): KataError[] {
   return problems;
 }
 
-function fileProblem(path: string, configured: boolean): string | undefined {
+function fileProblem(path: string, named: boolean): string | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isFile() && stat.size > 0) return undefined;
-  const advice = configured
+  const advice = named
     ? 'correct the path'
     : 'install the guest, build it with `npm run guest`, or name one in configuration.toml';
   return `${stat === undefined ? 'does not exist' : stat.isFile() ? 'is empty' : 'is no file'}; ${advice}`;
-}
-
-/** Our own are what they are; those that somebody names need not be. */
-function wrongKind(kind: AssetKind, path: string, values: Values, arch: string): string | undefined {
-  return values.isSet(QEMU, kind) ? kindProblem(kind, path, arch) : undefined;
 }
 
 function sizeOf(path: string): number {

@@ -3,9 +3,8 @@ import { KataError } from '../error.ts';
 import { adviceFor, choiceAdvice } from './advice.ts';
 import type { Merged, Origin } from './files.ts';
 import { isOfType, typeName } from './keys.ts';
-import { type Key, keyOf, type ValueType } from './schema/schema.ts';
+import { type Key, keyOf, SCHEMA, type ValueType } from './schema/schema.ts';
 import { nameOf, placeOf, show } from './show.ts';
-import { isTable } from './toml/read.ts';
 
 /** Most problems that are told at once. */
 export const MAX_PROBLEMS = 100;
@@ -21,7 +20,7 @@ export function keyProblems(merged: Merged): KataError[] {
     if (clash) problems.push(clash);
     for (const [name, origin] of keys) {
       const key = keyOf(table, name);
-      const what = key && problemOf(name, key, origin);
+      const what = key ? problemOf(name, key, origin) : tableProblem(nameOf(table, name), origin);
       if (what) problems.push(problem(nameOf(table, name), origin, what));
       if (problems.length >= MAX_PROBLEMS) return problems;
     }
@@ -75,19 +74,20 @@ function fieldProblem(
   return undefined;
 }
 
-/** A table of the name of a key, as `[hypervisor.qemu.kernel]`, or a key of the name of a table. */
+/** A table of the name of a key, as `[hypervisor.qemu.kernel]`. */
 function clashOf(merged: Merged, table: string): KataError | undefined {
   const dot = table.lastIndexOf('.');
-  const [above, name] = [table.slice(0, Math.max(dot, 0)), table.slice(dot + 1)];
-  const key = keyOf(above, name);
-  const inside = [...(merged.get(table)?.values() ?? [])][0];
-  if (key && inside) {
-    const advice = key.type === 'tables' ? `; write [[${table}]]` : '';
-    return problem(table, inside, `is a table; it must be ${typeName(key)}${advice}`);
-  }
-  const origin = merged.get(above)?.get(name);
-  if (!origin || table === '' || isTable(origin.value)) return undefined;
-  return problem(table, origin, `is ${shown(origin)}; it must be a table: write [${table}]`);
+  const key = keyOf(table.slice(0, Math.max(dot, 0)), table.slice(dot + 1));
+  const [inside] = merged.get(table)?.values() ?? [];
+  if (!key || !inside) return undefined;
+  const advice = key.type === 'tables' ? `; write [[${table}]]` : '';
+  return problem(table, inside, `is a table; it must be ${typeName(key)}${advice}`);
+}
+
+/** A key of the name of a table, as `runtime = 5`. */
+function tableProblem(name: string, origin: Origin): string | undefined {
+  const isName = Object.keys(SCHEMA).some((table) => table === name || table.startsWith(`${name}.`));
+  return isName ? `is ${shown(origin)}; it must be a table: write [${name}]` : undefined;
 }
 
 /** A float shows that it is one. */

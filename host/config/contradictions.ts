@@ -1,7 +1,7 @@
 /** Keys that cannot both hold. */
 import { KataError } from '../error.ts';
 import type { Merged, Origin } from './files.ts';
-import { SCHEMA } from './schema/schema.ts';
+import { keyOf } from './schema/schema.ts';
 import { nameOf, placeOf, show } from './show.ts';
 
 /** The same time in seconds and in milliseconds. */
@@ -81,10 +81,13 @@ function spellings(
   const pairs: [Named, Named][] = [];
   for (const [table, keys] of merged) {
     for (const key of keys.keys()) {
-      const alias = Object.hasOwn(SCHEMA, table) ? SCHEMA[table]?.[key]?.alias : undefined;
+      const { alias, unit } = keyOf(table, key) ?? {};
       if (alias === undefined) continue;
       const dot = alias.lastIndexOf('.');
-      const [one, other] = [get(table, key), get(alias.slice(0, dot), alias.slice(dot + 1))];
+      const [aliasTable, aliasKey] = [alias.slice(0, dot), alias.slice(dot + 1)];
+      // Seconds and milliseconds are compared elsewhere.
+      if (keyOf(aliasTable, aliasKey)?.unit !== unit) continue;
+      const [one, other] = [get(table, key), get(aliasTable, aliasKey)];
       if (!one || !other || one.value === '' || other.value === '' || show(one.value) === show(other.value)) continue;
       // Each pair is met from both sides.
       if (!pairs.some(([first, second]) => first.name === other.name && second.name === one.name)) {

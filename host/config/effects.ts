@@ -97,9 +97,9 @@ function suggestionFor(table: string, key: string): string {
   const elsewhere = Object.entries(SCHEMA).filter(([, keys]) => Object.hasOwn(keys, key));
   if (!Object.hasOwn(SCHEMA, table)) {
     if (FORMER_TABLES.includes(table)) return `Kata has no table [${table}] any more; remove it`;
+    if (Object.hasOwn(SCHEMA, unquoted(table))) return `write [${unquoted(table)}], without quotes`;
     const meant = table === '' ? undefined : nearest(table, Object.keys(SCHEMA));
     if (meant !== undefined) return `did you mean [${meant}]?`;
-    if (Object.hasOwn(SCHEMA, unquoted(table))) return `write [${unquoted(table)}], without quotes`;
   }
   const [first] = elsewhere;
   if (first) return `it belongs to [${first[0]}]`;

@@ -28,11 +28,12 @@ export function hypervisorTable(merged: Merged, file: string | undefined): Hyper
   if (remote) return REMOTE;
   if (qemu || tables.length === 0) return QEMU;
   const [other = ''] = tables;
-  const meant = nearest(other, [QEMU, REMOTE]);
+  const name = other.slice('hypervisor.'.length);
+  const meant = nearest(name, ['qemu', 'remote']);
   const first = [...(merged.get(other)?.values() ?? [])][0];
   const where = first ? placeOf({ file: first.file }) : `configuration ${file}`;
   throw invalid(
-    `${where}: [${other}] is not supported; ${meant ? `did you mean [${meant}]?` : `the hypervisor is [${QEMU}] or [${REMOTE}]: use Kata's file for QEMU`}`,
+    `${where}: [${other}] is not supported; ${meant ? `did you mean [hypervisor.${meant}]?` : `the hypervisor is [${QEMU}] or [${REMOTE}]: use Kata's file for QEMU`}`,
   );
 }
 

@@ -1,7 +1,6 @@
 /** A configuration as an operator looks at it: what is set where, what of it has an effect, and all that is wrong with it. */
 import { KataError, reasonOf } from '../error.ts';
-import { assetProblems } from './assets.ts';
-import { type Configuration, interpret } from './configuration.ts';
+import { type Configuration, interpret, obstacles } from './configuration.ts';
 import { type IgnoredKey, ignoredKeys, type UnknownKey, unknownKeys } from './effects.ts';
 import { dropInsOf, findFile, type Lookup, type Merged, readMerged } from './files.ts';
 import { hypervisorTable } from './hypervisor-table.ts';
@@ -57,13 +56,11 @@ export async function inspectConfiguration(lookup: Lookup, machine: Machine): Pr
     ignored: ignoredKeys(merged, hypervisor ?? QEMU),
     unknown: unknownKeys(merged, hypervisor ?? QEMU),
   };
-  const usable = errors.length === 0;
-  errors.push(...refusalsOf(merged, hypervisor ?? QEMU));
   const read = (): Configuration => interpret(new Values(merged, hypervisor), file, machine);
-  const configuration = usable ? attempt(read, failed) : undefined;
-  if (!configuration) return { ...found, notes: [], errors };
-  errors.push(...assetProblems(configuration));
-  return { ...found, notes: configuration.notes, errors, configuration };
+  const configuration = errors.length === 0 ? attempt(read, failed) : undefined;
+  if (!configuration) return { ...found, notes: [], errors: [...errors, ...refusalsOf(merged, hypervisor ?? QEMU)] };
+  errors.push(...obstacles(configuration));
+  return { ...found, ignored: configuration.ignored, notes: configuration.notes, errors, configuration };
 }
 
 function attempt<T>(work: () => T, failed: (thrown: unknown) => undefined): T | undefined {

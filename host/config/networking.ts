@@ -25,9 +25,13 @@ export function networkingOf(values: Values): Networking {
   return { networkModel, disableNewNetns };
 }
 
-/** The peer joins its machine to the pod's namespace; one that only the shim could see would be of no use to it. */
+/**
+ * The peer joins its machine to the pod's namespace; one that only the shim could see would be of no use to it. What
+ * `disable_new_netns` says does not matter: Kata's Go file has true there, its Rust file false.
+ */
 function remoteNetworking(values: Values): Networking {
-  const networkModel = values.choice('runtime', 'internetworking_model', ['none'] as const, 'none');
-  if (values.boolean('runtime', 'disable_new_netns', true)) return { networkModel, disableNewNetns: true };
-  throw values.invalid('runtime', 'disable_new_netns', `is false; with [${REMOTE}] it must be true, or left out`);
+  return {
+    networkModel: values.choice('runtime', 'internetworking_model', ['none'] as const, 'none'),
+    disableNewNetns: true,
+  };
 }

@@ -71,6 +71,7 @@ export const AGENT: TableSchema = {
     type: 'unsigned',
     unit: 's',
     default: '50',
+    go: '50',
     effect: 'used',
     alias: 'agent.kata.cdh_api_timeout_ms',
     doc: 'How long the agent of a Kata guest waits for its confidential data hub.',
@@ -180,5 +181,5 @@ export const MEM_AGENT: TableSchema = {
 };
 
 function memAgent(type: 'boolean' | 'unsigned', shipped: string, doc: string): TableSchema[string] {
-  return { type, default: shipped, effect: 'used', doc: `${doc} Of a Kata guest with such an agent.` };
+  return { type, default: shipped, rs: shipped, effect: 'used', doc: `${doc} Of a Kata guest with such an agent.` };
 }

@@ -7,7 +7,6 @@ export const FACTORY: TableSchema = {
   enable_template: {
     type: 'boolean',
     default: 'false',
-    go: 'false',
     rs: 'false',
     effect: 'ignored',
     why: NO_TEMPLATES,
@@ -17,7 +16,6 @@ export const FACTORY: TableSchema = {
     type: 'string',
     path: true,
     default: '"/run/vc/vm/template"',
-    go: '"/run/vc/vm/template"',
     rs: '"/run/vc/vm/template"',
     effect: 'ignored',
     why: NO_TEMPLATES,
@@ -26,7 +24,7 @@ export const FACTORY: TableSchema = {
 };
 
 export const GO_FACTORY: TableSchema = {
-  ...FACTORY,
+  ...Object.fromEntries(Object.entries(FACTORY).map(([name, { rs, ...key }]) => [name, { ...key, go: key.default }])),
   vm_cache_number: {
     type: 'unsigned',
     default: '0',

@@ -116,7 +116,6 @@ export const QEMU_DEVICES: TableSchema = {
     type: 'unsigned',
     range: [0, 16],
     default: '0',
-    go: '0',
     rs: '0',
     effect: 'ignored',
     why: 'they are for host devices, which are not passed through',

@@ -119,8 +119,6 @@ export const QEMU_GUEST: TableSchema = {
   kernel_verity_params: {
     type: 'string',
     default: '""',
-    go: '""',
-    rs: '""',
     effect: 'used',
     doc: 'The dm-verity table of the image, whose second partition has the hashes: root_hash, salt, data_blocks, data_block_size, hash_block_size, as `name=value`, with commas between.',
   },

@@ -18,7 +18,7 @@ export const QEMU_PROTECTION: TableSchema = {
     rs: '""',
     effect: 'used',
     alias: 'hypervisor.qemu.seccompsandbox',
-    doc: "runtime-rs's name of `seccompsandbox`.",
+    doc: 'The name of `seccompsandbox` in runtime-rs.',
   },
   disable_seccomp: {
     type: 'boolean',
@@ -146,7 +146,6 @@ export const QEMU_PROTECTION: TableSchema = {
   confidential_guest: {
     type: 'boolean',
     default: 'false',
-    go: 'false',
     effect: 'used',
     refused: NO_TEE,
     doc: 'Whether the guest memory is encrypted; nothing but false makes a sandbox.',
@@ -183,6 +182,7 @@ export const QEMU_PROTECTION: TableSchema = {
     type: 'unsigned',
     range: [0, 0xffffffff],
     default: '0',
+    rs: '0',
     effect: 'ignored',
     why: 'it is read for TDX guests only, which are not supported',
     doc: 'Vsock port of the host service that signs measurements of TDX guests.',

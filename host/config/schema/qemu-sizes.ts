@@ -115,7 +115,6 @@ export const QEMU_SIZES: TableSchema = {
     type: 'boolean',
     default: 'false',
     go: 'false',
-    rs: 'false',
     effect: 'ignored',
     why: 'a guest has no swap device',
     doc: 'Whether a guest swaps to a disk of its own.',

@@ -32,7 +32,7 @@ const USED: TableSchema = {
     default: '""',
     effect: 'ignored',
     why: 'the key is `remote_hypervisor_socket`',
-    doc: "runtime-rs's name inside the program for `remote_hypervisor_socket`.",
+    doc: 'The name of `remote_hypervisor_socket` inside of runtime-rs.',
   },
   hypervisor_timeout: {
     type: 'unsigned',
@@ -40,7 +40,7 @@ const USED: TableSchema = {
     default: '0',
     effect: 'ignored',
     why: 'the key is `remote_hypervisor_timeout`',
-    doc: "runtime-rs's name inside the program for `remote_hypervisor_timeout`.",
+    doc: 'The name of `remote_hypervisor_timeout` inside of runtime-rs.',
   },
   machine_type: { type: 'string', default: '""', effect: 'used', doc: 'Kind of machine, told to the peer.' },
   image: { type: 'string', default: '""', effect: 'used', doc: 'Name of an image, told to the peer.' },

@@ -16,7 +16,7 @@ export const RUNTIME: TableSchema = {
     rs: '"virt_container"',
     effect: 'ignored',
     why: 'there is one kind of runtime',
-    doc: "runtime-rs's kind of runtime.",
+    doc: 'The kind of runtime, of runtime-rs.',
   },
   agent_name: {
     type: 'string',
@@ -158,7 +158,6 @@ export const RUNTIME: TableSchema = {
     path: true,
     default: '""',
     go: '""',
-    rs: '""',
     effect: 'ignored',
     why: 'kubelet is asked for devices only to pass them through, which is not supported',
     doc: "The socket of kubelet's pod resources.",
@@ -193,7 +192,6 @@ export const RUNTIME: TableSchema = {
   experimental_force_guest_pull: {
     type: 'boolean',
     default: 'false',
-    go: 'false',
     effect: 'used',
     doc: 'Whether the guest pulls every image, whatever the snapshotter says.',
   },
@@ -243,7 +241,6 @@ export const RUNTIME: TableSchema = {
   keep_abnormal: {
     type: 'boolean',
     default: 'false',
-    rs: 'false',
     effect: 'ignored',
     why: 'what failed is always cleaned up',
     doc: 'Whether a sandbox that failed is left for inspection.',

@@ -56,7 +56,7 @@ function malformed(text: string, file: string, thrown: unknown): KataError {
   const said = (reasonOf(thrown).split('\n')[0] ?? '').replace(/^Invalid TOML document: /, '');
   const number = typeof line === 'number' ? line : undefined;
   const source = number === undefined ? '' : (text.split('\n')[number - 1] ?? '').trim();
-  const advice = adviceFor(source, said);
+  const advice = source.length > QUOTED ? '' : adviceFor(source, said);
   const quoted = source.length > QUOTED ? `${source.slice(0, QUOTED)}…` : source;
   const where = number === undefined ? file : `${file}:${number}`;
   return new KataError(

@@ -122,7 +122,6 @@ test('values that cannot be are refused by file and key', async () => {
     ['shared_fs = "virtio-fs"', /hypervisor\.remote\.shared_fs is "virtio-fs"; it must be one of none/],
     ['enable_annotations = ["("]', /hypervisor\.remote\.enable_annotations has "\("/],
     ['[runtime]\ninternetworking_model = "tcfilter"', /internetworking_model is "tcfilter"; it must be one of none/],
-    ['[runtime]\ndisable_new_netns = false', /disable_new_netns is false/],
     ['[edge]\nagent = "mine"', /edge\.agent is "mine"; it must be one of kata, own/],
     ['[edge]\nagent_transport = "vsock"', /edge\.agent_transport is "vsock"/],
   ];
