@@ -14,10 +14,11 @@ import { BlockRootfs } from './block-rootfs.ts';
 import { type BlockRequest, BlockVolumes } from './block-volumes.ts';
 import { CopyRootfs } from './copy-rootfs.ts';
 import { CopyShare, type CopyShareOptions } from './copy-share.ts';
+import { DirectDisks } from './direct-disks.ts';
 import { localEmptyDir, memoryEmptyDir } from './empty-dir.ts';
 import { ImageRootfs } from './image-rootfs.ts';
 import { parseOptions } from './mounts.ts';
-import type { GuestRootfs, GuestVolume, ImageOrigin, RootfsShare } from './share.ts';
+import type { DirectVolume, GuestRootfs, GuestVolume, ImageOrigin, RootfsShare } from './share.ts';
 import { VirtioFsShare } from './virtio-fs-share.ts';
 import type { VirtiofsdConfig } from './virtiofsd.ts';
 import { forcedPull, guestPull } from './virtual-volume.ts';
@@ -41,6 +42,10 @@ export interface RootfsConfig extends VirtiofsdConfig {
   readonly forceGuestPull?: boolean | undefined;
   /** Whether nothing can be plugged into the guest: what would be a disk is copied, or refused. */
   readonly noDisks?: boolean | undefined;
+  /** Of the sandbox; absent: direct-assigned volumes are mounts like others. */
+  readonly sandboxId?: string | undefined;
+  /** Where direct-assigned volumes are recorded; tests have their own. */
+  readonly directVolumes?: string | undefined;
 }
 
 export class Rootfs implements RootfsShare {
@@ -48,6 +53,7 @@ export class Rootfs implements RootfsShare {
   readonly #share: VirtioFsShare | CopyShare;
   readonly #block: BlockRootfs;
   readonly #volumes: BlockVolumes;
+  readonly #direct: DirectDisks | undefined;
   readonly #useBlock: boolean;
   readonly #noDisks: boolean;
   readonly #forceGuestPull: boolean;
@@ -65,7 +71,7 @@ export class Rootfs implements RootfsShare {
   constructor(
     directory: string,
     config: RootfsConfig,
-    hypervisor: Pick<Hypervisor, 'plugVirtioFs' | 'plugBlock' | 'unplug'>,
+    hypervisor: Pick<Hypervisor, 'plugVirtioFs' | 'plugBlock' | 'unplug' | 'resizeBlock'>,
     copying?: CopyShareOptions,
   ) {
     this.#block = new BlockRootfs(hypervisor);
@@ -87,6 +93,10 @@ export class Rootfs implements RootfsShare {
       this.#virtioFs = new VirtioFsShare(directory, config, hypervisor);
       this.#share = this.#virtioFs;
       this.#useBlock = !config.disableBlockDeviceUse;
+    }
+    const { sandboxId, directVolumes: root } = config;
+    if (sandboxId !== undefined) {
+      this.#direct = new DirectDisks(hypervisor, { sandboxId, root, refusal: this.#refusal() });
     }
   }
 
@@ -129,6 +139,9 @@ export class Rootfs implements RootfsShare {
   }
 
   async addVolume(id: string, mount: SpecMount, spec?: Uint8Array): Promise<GuestVolume | undefined> {
+    // Before anything looks at the source: on the host it may be nothing at all.
+    const direct = await this.#direct?.add(id, mount);
+    if (direct) return direct;
     const source = await VolumeSource.open(id, mount, this.#hostNamespace);
     try {
       if (source.kind === 'block' && this.#useBlock) return await this.#addBlockMount(id, mount, source);
@@ -147,7 +160,12 @@ export class Rootfs implements RootfsShare {
     return this.#useBlock ? this.#volumes.add(id, request) : undefined;
   }
 
+  directVolume(path: string): DirectVolume | undefined {
+    return this.#direct?.find(path);
+  }
+
   async removeRootfs(id: string): Promise<void> {
+    await this.#direct?.remove(id);
     await this.#volumes.remove(id);
     await this.#block.remove(id);
     await this.#share.removeRootfs(id);
@@ -155,6 +173,7 @@ export class Rootfs implements RootfsShare {
 
   /** After `Hypervisor.stop`: plugged devices have gone with the VM. */
   async close(): Promise<void> {
+    this.#direct?.close();
     await this.#share.close();
   }
 
@@ -175,6 +194,13 @@ export class Rootfs implements RootfsShare {
     const readOnly = (parseOptions(options).flags & RDONLY) !== 0;
     const device = await this.#volumes.add(id, { ...source.device, readOnly, containerPath: destination });
     return { mount: undefined, storages: [], devices: [device] };
+  }
+
+  /** Why disks cannot be plugged. */
+  #refusal(): string | undefined {
+    if (this.#noDisks) return 'a machine of hypervisor.remote is elsewhere and takes no disks of this node';
+    if (!this.#useBlock) return 'disable_block_device_use = true in configuration.toml forbids disks';
+    return undefined;
   }
 
   #isBlock(mounts: readonly Mount[]): boolean {

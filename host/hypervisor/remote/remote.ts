@@ -58,6 +58,10 @@ export class Remote implements Hypervisor {
     throw cannot('be given a network interface of this host', 'its service joins it to the pod');
   }
 
+  async resizeBlock(id: string): Promise<void> {
+    throw cannot(`have the block device ${id} of this host grow`, 'use a volume the machine can reach by itself');
+  }
+
   async unplug(): Promise<void> {}
 
   stop(): Promise<void> {

@@ -92,6 +92,8 @@ export class FakeGuest {
   readonly failures = new Map<string, KataError>();
   /** Termination messages by container. */
   readonly messages = new Map<string, string>();
+  /** What calls about the guest itself are answered, by method; without one they are not implemented. */
+  readonly answers = new Map<string, object>();
   /** Set to have a call never answered. */
   readonly silent = new Set<string>();
   readonly hypervisor = new FakeHypervisor();
@@ -222,7 +224,22 @@ export class FakeGuest {
         act(request);
         return {};
       };
+    const answered =
+      (method: string) =>
+      async (request: unknown): Promise<never> => {
+        this.requests.push({ method, request });
+        await this.called(method);
+        const answer = this.answers.get(method);
+        if (!answer) throw new KataError('unimplemented', `${method} is not implemented`);
+        return answer as never;
+      };
     return {
+      GetMetrics: answered('GetMetrics'),
+      GetVolumeStats: answered('GetVolumeStats'),
+      ResizeVolume: answered('ResizeVolume'),
+      GetIPTables: answered('GetIPTables'),
+      SetIPTables: answered('SetIPTables'),
+      SetPolicy: answered('SetPolicy'),
       UpdateInterface: done('UpdateInterface'),
       UpdateRoutes: done('UpdateRoutes'),
       AddARPNeighbors: done('AddARPNeighbors'),
@@ -326,6 +343,7 @@ export class FakeHypervisor implements Hypervisor {
   async plugBlock(): Promise<string> {
     return '03/00';
   }
+  async resizeBlock(): Promise<void> {}
   async unplug(): Promise<void> {}
   async stop(): Promise<void> {
     this.stopped++;

@@ -14,11 +14,13 @@ import {
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Endpoint } from '../../../host/management/endpoint.ts';
 import type { Init } from '../../../host/proto/codec.ts';
 import type { Any } from '../../../host/proto/messages/google.ts';
 import { SandboxService, SandboxServiceName } from '../../../host/proto/messages/sandbox.ts';
 import { TaskService, TaskServiceName } from '../../../host/proto/messages/task_v2.ts';
 import { identify } from '../../../host/sandbox/identity.ts';
+import { monitorSocket } from '../../../host/sandbox/monitor-link.ts';
 import type { EventSink } from '../../../host/shim/events.ts';
 import { Shim } from '../../../host/shim/shim.ts';
 import { TtrpcClient } from '../../../host/ttrpc/client.ts';
@@ -45,6 +47,8 @@ export class Harness {
   readonly events: { readonly name: string; readonly event: Record<string, unknown> }[] = [];
   readonly log = new KeptLog();
   exited = 0;
+  /** Whether the management socket's peers are taken for our own. */
+  admits = true;
   private startOptions: Any | undefined;
   private server: TtrpcServer | undefined;
   private client: TtrpcClient | undefined;
@@ -65,6 +69,11 @@ export class Harness {
 
   get runtimeDirectory(): string {
     return join(this.directory, 'run');
+  }
+
+  /** Of the sandbox, whether it is there or not. */
+  get managementSocket(): string {
+    return monitorSocket(identify('/run/containerd.sock', 'test', this.id, this.runtimeDirectory).directory);
   }
 
   private async listen(): Promise<void> {
@@ -90,6 +99,9 @@ export class Harness {
         this.exited++;
       },
       searchPath: [join(this.directory, 'configuration.toml')],
+      version: '1.2.3',
+      door: (managed) => new Endpoint({ managed, bundle: '', admit: () => this.admits }),
+      linkDirectory: join(this.directory, 'sbs'),
     });
     this.server = new TtrpcServer([
       service(TaskServiceName, TaskService, shim.tasks.handlers),

@@ -28,7 +28,12 @@ inOwnNamespace(import.meta.url);
 privateMounts();
 
 const CONFIG = { daemon: '', cache: 'auto', extraArgs: [], disableBlockDeviceUse: false };
-const hypervisor = { plugVirtioFs: async () => '02', plugBlock: async () => '03', unplug: async () => {} };
+const hypervisor = {
+  plugVirtioFs: async () => '02',
+  plugBlock: async () => '03',
+  unplug: async () => {},
+  resizeBlock: async () => {},
+};
 
 interface Context {
   directory: string;

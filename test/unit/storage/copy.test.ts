@@ -198,6 +198,7 @@ share.before.each((context) => {
       return '02/01';
     },
     unplug: async () => {},
+    resizeBlock: async () => {},
   };
   const config = { daemon: '', cache: '', extraArgs: [], disableBlockDeviceUse: true, sharedFs: 'none' };
   context.rootfs = new Rootfs(context.sandbox, config, hypervisor, {
@@ -328,7 +329,7 @@ copied.before.each((context) => {
   context.warnings = [];
   mkdirSync(context.sandbox);
   const plug = async () => assert.unreachable('nothing can be plugged') as unknown as string;
-  const hypervisor = { plugVirtioFs: plug, plugBlock: plug, unplug: async () => {} };
+  const hypervisor = { plugVirtioFs: plug, plugBlock: plug, unplug: async () => {}, resizeBlock: async () => {} };
   const config = {
     daemon: '',
     cache: '',
@@ -419,7 +420,12 @@ copied('block devices are refused by name, as volumes and as devices', async ({ 
 
 tree('an unknown shared_fs is refused', ({ directory }) => {
   const config = { daemon: '', cache: '', extraArgs: [], disableBlockDeviceUse: false, sharedFs: 'virtio-9p' };
-  const hypervisor = { plugVirtioFs: async () => '', plugBlock: async () => '', unplug: async () => {} };
+  const hypervisor = {
+    plugVirtioFs: async () => '',
+    plugBlock: async () => '',
+    unplug: async () => {},
+    resizeBlock: async () => {},
+  };
   assert.throws(() => new Rootfs(directory, config, hypervisor), /"virtio-9p" is unknown; use virtio-fs or none/);
 });
 
