@@ -49,11 +49,12 @@ export function debuggingOf(values: Values): Debugging {
 
 /** Where traces go, the operator's file before the environment. @throws Error for what is no http URL */
 export function tracesUrl(configured: string, environment: Readonly<Record<string, string | undefined>>): string {
-  return (
-    configured ||
-    environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ||
-    withPath(environment.OTEL_EXPORTER_OTLP_ENDPOINT || DEFAULT_OTLP_ENDPOINT)
-  );
+  const { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = environment;
+  const [found, whole] =
+    configured || traces ? [configured || traces, true] : [endpoint || DEFAULT_OTLP_ENDPOINT, false];
+  const url = urlOf(found ?? '');
+  if (!url) throw new Error(`${show(found)} is no http or https URL`);
+  return whole ? url.href : withPath(url.href);
 }
 
 /** A kernel command line that allows a console if, and only if, the operator does. */

@@ -42,7 +42,7 @@ export class TraceSender {
     }
     this.#under++;
     this.#last = this.#last.then(async () => {
-      const failure = await this.#deliver(exportRequest(batch));
+      const failure = await this.#deliver(exportRequest(batch)).catch(reasonOf);
       this.#under--;
       if (failure !== undefined) this.#tell(failure);
     });
@@ -67,7 +67,7 @@ export class TraceSender {
   }
 
   /** @returns the status of the answer, whose body is of no interest */
-  #post(body: string, timeoutMs: number): Promise<number> {
+  async #post(body: string, timeoutMs: number): Promise<number> {
     const url = new URL(this.#options.url);
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) };

@@ -22,7 +22,10 @@ export function startTrace(
     log.info('the start is traced', { trace_id: trace.traceId });
     return trace;
   } catch (thrown) {
-    log.warn('the start is not traced: OTEL_EXPORTER_OTLP_ENDPOINT is no URL', { error: reasonOf(thrown) });
+    log.warn(
+      'the start is not traced: OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is not usable',
+      { error: reasonOf(thrown) },
+    );
     return undefined;
   }
 }
