@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path';
 import { KataError, reasonOf } from '../error.ts';
 import { checkDirectory, checkOwner, readSafely } from './file-safety.ts';
 import { readToml } from './toml/read.ts';
-import type { Entry } from './toml/tables.ts';
 
 export { MAX_FILE_BYTES } from './file-safety.ts';
 
@@ -22,8 +21,10 @@ export const SEARCH_PATH: readonly string[] = [
 ];
 
 /** One value, and where it came from. */
-export interface Origin extends Partial<Entry> {
+export interface Origin {
   readonly value: unknown;
+  readonly line?: number | undefined;
+  readonly float?: boolean | undefined;
   /** Or what else set it, as an annotation. */
   readonly file: string;
 }
