@@ -53,7 +53,7 @@ export function parseFlags(words: readonly string[]): Order {
     const [, flag = '', value] = /^--?([a-z][a-z-]*)(?:=(.*))?$/s.exec(word) ?? [];
     if (flag === 'version' || flag === 'v') return { kind: 'version' };
     if (flag === 'help' || flag === 'h') return { kind: 'help' };
-    if (!(flag in DEFAULTS)) throw invalid(`${JSON.stringify(word)} is not a flag`);
+    if (!Object.hasOwn(DEFAULTS, flag)) throw invalid(`${JSON.stringify(word)} is not a flag`);
     if (value === undefined && at + 1 >= words.length) throw invalid(`-${flag} needs a value`);
     values[flag] = value ?? (words[++at] as string);
   }

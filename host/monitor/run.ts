@@ -69,8 +69,10 @@ async function listening(server: Server, listen: ListenAddress): Promise<void> {
     server.once('error', (error: NodeJS.ErrnoException) => reject(failure(error, listen)));
     // An empty host is every interface.
     const options = 'path' in listen ? listen : { port: listen.port, ...(listen.host ? { host: listen.host } : {}) };
-    // The program's umask makes a socket 0600.
+    // libuv makes a socket's file within this call, so its mode is the umask's.
+    const umask = process.umask(0o177);
     server.listen(options, resolve);
+    process.umask(umask);
   });
 }
 

@@ -106,7 +106,8 @@ export class Scraper {
     } catch (thrown) {
       reason = reasonOf(thrown);
     }
-    this.#note(sandbox, reason);
+    // One that was not asked for want of time is among the first next time.
+    if (timeoutMs > 0) this.#note(sandbox, reason);
     const labels = sandboxLabels(name);
     for (const [metric, value] of [
       [MONITOR.scrapeFailed, reason === undefined ? 0 : 1],
