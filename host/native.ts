@@ -62,6 +62,8 @@ export interface Native {
   listenUnix(path: string, backlog: number): number;
   /** Keeps descriptors from 3 on from children that are not handed them. */
   closeOnExec(): void;
+  /** A file that is memory only, and gone when nobody has it open. */
+  memoryFile(name: string): number;
   /** Makes a pipe hold `bytes` or a little more. @returns how many it holds */
   setPipeSize(fd: number, bytes: number): number;
   peerCredentials(fd: number): PeerCredentials;

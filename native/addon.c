@@ -15,6 +15,7 @@ static const struct {
 	{"attachMount", attach_mount},
 	{"listenUnix", listen_unix},
 	{"closeOnExec", close_on_exec},
+	{"memoryFile", memory_file},
 	{"setPipeSize", set_pipe_size},
 	{"peerCredentials", peer_credentials},
 	{"inNetworkNamespace", in_network_namespace},

@@ -39,6 +39,7 @@ napi_value copy_mount(napi_env env, napi_callback_info info);
 napi_value attach_mount(napi_env env, napi_callback_info info);
 napi_value listen_unix(napi_env env, napi_callback_info info);
 napi_value close_on_exec(napi_env env, napi_callback_info info);
+napi_value memory_file(napi_env env, napi_callback_info info);
 napi_value set_pipe_size(napi_env env, napi_callback_info info);
 napi_value peer_credentials(napi_env env, napi_callback_info info);
 napi_value in_network_namespace(napi_env env, napi_callback_info info);

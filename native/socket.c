@@ -8,6 +8,7 @@
 #include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -37,6 +38,22 @@ napi_value listen_unix(napi_env env, napi_callback_info info)
 		close(fd);
 		return throw_errno(env, failed, "bind", address.sun_path);
 	}
+	napi_create_int32(env, fd, &result);
+	return result;
+}
+
+/* memoryFile(name): the descriptor of a file that is memory only, and gone when nobody has it open. */
+napi_value memory_file(napi_env env, napi_callback_info info)
+{
+	char name[64];
+	napi_value argv[1], result;
+
+	read_arguments(env, info, 1, argv);
+	if (!read_string(env, argv[0], "name", name, sizeof name))
+		return NULL;
+	int fd = memfd_create(name, MFD_CLOEXEC);
+	if (fd < 0)
+		return throw_errno(env, errno, "memfd_create", name);
 	napi_create_int32(env, fd, &result);
 	return result;
 }

@@ -11,6 +11,17 @@ const SHARED_HUGE_PAGES = '/sys/kernel/mm/transparent_hugepage/shmem_enabled';
 const ALLOWED = ['always', 'within_size', 'advise', 'force'];
 const KIB_PER_MIB = 1024;
 
+/** Transparent huge pages lie at multiples of it, in the file and in QEMU's address space, MiB. */
+const ALIGN_MIB = 2;
+
+/** Where a guest's memory is to come from. */
+export interface Pages {
+  /** KiB of the reserved pages to take, of `hugePageSize`. */
+  readonly hugePageKib?: number | undefined;
+  /** QEMU's number of a file that is memory only; absent: QEMU makes its own. */
+  readonly descriptor?: number | undefined;
+}
+
 /** Files that tell of huge pages; tests have their own. */
 export interface HugePageFiles {
   readonly pools: string;
@@ -25,14 +36,14 @@ interface Pool {
   readonly available: number;
 }
 
-/**
- * The memory backend `mem`.
- * @param hugePageKib of `hugePageSize`; undefined: pages of the usual size
- */
-export function memoryBackend(sizeMib: number, settings: MemorySettings | undefined, hugePageKib?: number): string {
+/** The memory backend `mem`. Shared: vhost-user daemons map it. */
+export function memoryBackend(sizeMib: number, settings: MemorySettings | undefined, pages: Pages = {}): string {
+  const { hugePageKib, descriptor } = pages;
   return [
-    // Shared: vhost-user daemons map it.
-    `memory-backend-memfd,id=mem,size=${sizeMib}M,share=on`,
+    // A file that QEMU makes by itself is mapped at any page, where no huge one would fit.
+    descriptor === undefined
+      ? `memory-backend-memfd,id=mem,size=${sizeMib}M,share=on`
+      : `memory-backend-file,id=mem,size=${sizeMib}M,mem-path=/proc/self/fd/${descriptor},share=on,align=${ALIGN_MIB}M`,
     ...(hugePageKib === undefined ? [] : [`hugetlb=on,hugetlbsize=${hugePageKib}K`]),
     ...(settings?.prealloc ? ['prealloc=on'] : []),
   ].join(',');

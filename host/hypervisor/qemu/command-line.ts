@@ -2,7 +2,7 @@
 import type { DeviceArguments } from '../../agent/transport.ts';
 import { KataError } from '../../error.ts';
 import type { Accelerator, PciPath, VmConfig } from '../hypervisor.ts';
-import { memoryBackend } from './backing.ts';
+import { memoryBackend, type Pages } from './backing.ts';
 import {
   configuredDevices,
   deviceParams,
@@ -102,14 +102,14 @@ export function hotplugSlots(machineType: string): HotplugSlot[] {
 /**
  * The whole command line but the program.
  * @param devices of the agent's transport; `{{fd<n>}}` in them becomes the number QEMU sees
- * @param hugePageKib of `hugePageSize`
+ * @param pages that the memory is made of
  * @throws KataError `failed_precondition` for a machine type that is unknown or needs KVM
  */
 export function qemuArguments(
   config: VmConfig,
   devices: DeviceArguments,
   accelerator: Accelerator,
-  hugePageKib?: number,
+  pages?: Pages,
 ): string[] {
   const machine = machineOf(config, accelerator);
   return [
@@ -121,7 +121,7 @@ export function qemuArguments(
     // Present from the start but asleep in the guest (maxcpus=): waking one needs no hot-plug, which TCG cannot undo.
     ...['-smp', `${Math.max(config.vcpus, config.maxVcpus)}`],
     ...['-m', `size=${config.memoryMib}M`],
-    ...['-object', memoryBackend(config.memoryMib, config.memory, hugePageKib)],
+    ...['-object', memoryBackend(config.memoryMib, config.memory, pages)],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-rtc', 'base=utc,clock=host'],
     ...['-sandbox', config.seccompSandbox || DEFAULT_SECCOMP],

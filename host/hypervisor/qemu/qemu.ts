@@ -1,4 +1,5 @@
 /** A virtual machine run by QEMU. */
+import { closeSync } from 'node:fs';
 import { access, chmod, copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -7,12 +8,13 @@ import type { DeviceArguments } from '../../agent/transport.ts';
 import { Child } from '../../child.ts';
 import type { BlockAio } from '../../config/block.ts';
 import { KataError, reasonOf } from '../../error.ts';
+import { native } from '../../native.ts';
 import type { ProcessIdentity } from '../../process.ts';
 import { oneLine, Tail } from '../../tail.ts';
 import type { Accelerator, Hypervisor, NicBackend, PciPath, VmConfig, VmExit } from '../hypervisor.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { hugePageSize } from './backing.ts';
-import { type HotplugSlot, hotplugSlots, qemuArguments } from './command-line.ts';
+import { FIRST_DEVICE_FD, type HotplugSlot, hotplugSlots, qemuArguments } from './command-line.ts';
 import { MONITOR_SOCKET, VARIABLES_FILE } from './devices.ts';
 import { blockNode, type Disk, diskDevice, lacksIoUring } from './disk.ts';
 import { checkFiles } from './files.ts';
@@ -208,17 +210,21 @@ export class Qemu implements Hypervisor {
     checkFiles(config);
     this.#choice ??= await chooseAccelerator(config.qemuPath, config.kernel);
     const hugePageKib = hugePageSize(config.memoryMib, config.memory);
-    const args = qemuArguments(config, devices, this.#choice.accelerator, hugePageKib);
-    if (beforeGuest) args.push('-S');
     const variables = config.devices?.pflashes[1];
     if (variables !== undefined) await copyFile(variables, join(config.directory, VARIABLES_FILE));
     if (this.#stopped) throw new KataError('unavailable', 'the VM was stopped while it was starting');
 
+    const own = config.memory?.hugePages === 'thp' ? [native().memoryFile('guest-memory')] : [];
+    const descriptor = own.length > 0 ? FIRST_DEVICE_FD + devices.fds.length : undefined;
+    const args = qemuArguments(config, devices, this.#choice.accelerator, { hugePageKib, descriptor });
+    if (beforeGuest) args.push('-S');
     const child = await Child.spawn(config.qemuPath, args, {
-      descriptors: ['pipe', 'pipe', ...devices.fds],
+      descriptors: ['pipe', 'pipe', ...devices.fds, ...own],
       dropCapabilities: true,
       networkNamespace: config.networkNamespace,
       stderr: this.#stderrLog(),
+    }).finally(() => {
+      for (const fd of own) closeSync(fd);
     });
     this.#child = child;
     spawned();

@@ -242,7 +242,7 @@ pages('those of a size that divides the memory, and of which enough are free', (
   assert.is(hugePageSize(256, huge, files), 2048);
   assert.is(hugePageSize(1024, huge, files), 1048576);
   assert.is(
-    memoryBackend(256, huge, 2048),
+    memoryBackend(256, huge, { hugePageKib: 2048 }),
     'memory-backend-memfd,id=mem,size=256M,share=on,hugetlb=on,hugetlbsize=2048K,prealloc=on',
   );
 });
@@ -276,6 +276,11 @@ pages('transparent ones need a kernel that gives them to shared memory', ({ dire
     ['', false],
   ] as const) {
     writeFileSync(shared, `${text}\n`);
+    // In a file of its own, mapped where such a page fits.
+    assert.is(
+      memoryBackend(256, thp, { descriptor: 6 }),
+      'memory-backend-file,id=mem,size=256M,mem-path=/proc/self/fd/6,share=on,align=2M',
+    );
     if (good) assert.is(hugePageSize(256, thp, files), undefined);
     else
       assert.match(

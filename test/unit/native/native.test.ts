@@ -7,6 +7,8 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  readlinkSync,
+  readSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -104,6 +106,20 @@ addon('a pipe holds as much as it is told to', ({ directory }) => {
   closeSync(writer);
   closeSync(reader);
   assert.is(thrownBy(() => native().setPipeSize(2 ** 30, wanted)).code, 'EBADF');
+});
+
+addon('a file that is memory only has no name, and no child inherits it', () => {
+  const fd = native().memoryFile('guest');
+  assert.is(readlinkSync(`/proc/self/fd/${fd}`), '/memfd:guest (deleted)');
+  const again = openSync(`/proc/self/fd/${fd}`, 'r+');
+  writeSync(again, 'kept');
+  closeSync(again);
+  const bytes = Buffer.alloc(4);
+  readSync(fd, bytes, 0, 4, 0);
+  assert.is(bytes.toString(), 'kept');
+  assert.match(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'), /^flags:\s+02[0-7]{6}$/m);
+  closeSync(fd);
+  assert.throws(() => native().memoryFile('n'.repeat(64)), /shorter string/);
 });
 
 addon('a server of Node can be asked who called', async ({ directory }) => {
