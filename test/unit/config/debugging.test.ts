@@ -50,16 +50,14 @@ debugging('the debug console: by its key, or by the kernel parameter as of old',
 
 debugging("a pod's annotations have no part in it", async () => {
   const base = await read('[hypervisor.qemu]\nenable_annotations = [".*"]');
-  const origin = (value: boolean | string): Origin => ({ value, file: 'annotation', line: undefined });
+  const origin = (value: boolean | string): Origin => ({ value, file: 'annotation' });
   const overlaid = reconfigure(
     base,
     new Map<string, Map<string, Origin>>([
       ['agent.kata', new Map([['debug_console_enabled', origin(true)]])],
       [
         'hypervisor.qemu',
-        new Map<string, Map<string, Origin>>([
-          ['kernel_params', origin('agent.debug_console agent.debug_console_vport=1026 x=1')],
-        ]),
+        new Map([['kernel_params', origin('agent.debug_console agent.debug_console_vport=1026 x=1')]]),
       ],
     ]),
   );
