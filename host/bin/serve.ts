@@ -1,8 +1,11 @@
 /** All of the shim that is loaded after its address is printed. */
 import { connect as netConnect, type Server, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { loadConfiguration, thisMachine } from '../config/configuration.ts';
+import { tellKey } from '../config/effects.ts';
+import { findFile, searchPathOf } from '../config/files.ts';
 import { onTrap } from '../core/trap.ts';
-import { reasonOf } from '../error.ts';
+import { KataError, reasonOf } from '../error.ts';
 import { Endpoint } from '../management/endpoint.ts';
 import { native } from '../native.ts';
 import type { Any } from '../proto/messages/google.ts';
@@ -99,6 +102,20 @@ export function serve(options: ServeOptions): void {
 /** Handles `delete`; returns what goes to stdout. */
 export function remove(line: CommandLine): Promise<Uint8Array> {
   return deleteTask(identify(line.address, line.namespace, line.id), line.bundle, new StderrLog());
+}
+
+/**
+ * What a pod's start does with a configuration, so that V8 compiles it when the bundle is built.
+ * @param file a configuration.toml; that something it names is not there does not matter
+ */
+export async function rehearse(file: string): Promise<void> {
+  try {
+    const found = findFile({ optionsPath: file, environmentPath: '', searchPath: searchPathOf(dirname(file)) });
+    const { ignored } = await loadConfiguration(found, thisMachine(dirname(file)));
+    ignored.map(tellKey);
+  } catch (thrown) {
+    if (!(thrown instanceof KataError)) throw thrown;
+  }
 }
 
 /** Handles `-info`; returns what goes to stdout. */

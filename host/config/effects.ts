@@ -84,13 +84,15 @@ function otherHypervisor(table: string, hypervisor: string): { why: string; fore
   return Object.hasOwn(SCHEMA, `hypervisor.${name}`) ? { why, foreign: false } : undefined;
 }
 
-/** Compared as the schema writes it, which is TOML. */
+/** Compared as the schema writes it, which is TOML with blanks after commas. */
 function isHarmless({ default: fallback, go, rs, type }: Key, value: unknown): boolean {
   if (value === '' || value === 0 || (Array.isArray(value) && value.length === 0)) return type !== 'boolean';
-  const text = JSON.stringify(typeof value === 'bigint' ? String(value) : value).replaceAll(/\s/g, '');
-  return [fallback, go, rs].some(
-    (each) => each !== undefined && each.replaceAll(/\s/g, '') === text.replace(/^"(\d+)"$/, '$1'),
-  );
+  const text = typeof value === 'bigint' ? String(value) : tomlOf(value);
+  return text === fallback || text === go || text === rs;
+}
+
+function tomlOf(value: unknown): string {
+  return Array.isArray(value) ? `[${value.map(tomlOf).join(', ')}]` : JSON.stringify(value);
 }
 
 function suggestionFor(table: string, key: string): string {

@@ -61,7 +61,7 @@ export function checkOwner(path: string, { uid }: Stats): void {
 /** Directories above a path as it is named, and above what it leads to. */
 function ancestorsOf(path: string): Set<string> {
   const found = new Set<string>();
-  for (const start of [path, realpathSync(path)]) {
+  for (const start of [path, realpathSync.native(path)]) {
     for (let at = dirname(start); !found.has(at); at = dirname(at)) found.add(at);
   }
   return found;
