@@ -26,7 +26,7 @@ export interface MonitorOptions {
 }
 
 /** Text in pieces. */
-export type Pieces = Iterable<string>;
+export type Pieces = Iterable<string | Buffer>;
 
 export class Monitor {
   readonly #own = new OwnMetrics();
@@ -113,14 +113,14 @@ export class Monitor {
     return this.#scraper.scrape(sandboxes, pods, filter, () => this.#own.failedScrapes++);
   }
 
-  *#pieces(merged: Merged, filter: Filter, running: number): Generator<string> {
+  *#pieces(merged: Merged, filter: Filter, running: number): Generator<string | Buffer> {
     if (filter.length === 0) {
       const families = new Families();
       this.#own.addTo(families, running);
       this.#starts.addTo(families);
       yield families.toString();
     }
-    for (const [description, parts] of merged as Iterable<readonly [Description, readonly string[]]>) {
+    for (const [description, parts] of merged as Iterable<readonly [Description, readonly Buffer[]]>) {
       yield headText(description);
       yield* parts;
     }

@@ -31,9 +31,12 @@ const LIMITS: ScrapeLimits = {
 /** Which families are wanted: those whose name begins with one of these; none given: all. */
 export type Filter = readonly string[];
 
-/** Families of many sandboxes: text in pieces, since all of it at once is large. */
+/**
+ * Families of many sandboxes: text in pieces, since all of it at once is large, and as bytes, since a string that was put together keeps
+ * each of its parts.
+ */
 export class Merged {
-  readonly #families = new Map<string, { readonly description: Description; readonly parts: string[] }>();
+  readonly #families = new Map<string, { readonly description: Description; readonly parts: Buffer[] }>();
   /** Of families that are not in the catalogue. */
   readonly descriptions = new Map<string, Description>();
 
@@ -44,15 +47,15 @@ export class Merged {
         merged = { description, parts: [] };
         this.#families.set(description.name, merged);
       }
-      merged.parts.push(samplesText(description.name, samples));
+      merged.parts.push(Buffer.from(samplesText(description.name, samples)));
     }
   }
 
   /** One family after the other, by name. */
-  *[Symbol.iterator](): Generator<readonly [Description, readonly string[]]> {
+  *[Symbol.iterator](): Generator<readonly [Description, readonly Buffer[]]> {
     const names = [...this.#families.keys()].sort();
     for (const name of names) {
-      const { description, parts } = this.#families.get(name) as { description: Description; parts: string[] };
+      const { description, parts } = this.#families.get(name) as { description: Description; parts: Buffer[] };
       yield [description, parts];
     }
   }
