@@ -14,6 +14,7 @@ import { RUNS } from './statistics.ts';
 const SECTIONS: Readonly<Record<string, () => Promise<{ section(): Promise<void> }>>> = {
   containers: () => import('./containers-section.ts'),
   pods: () => import('./pods-section.ts'),
+  overhead: () => import('./overhead-section.ts'),
   boots: () => import('./boots-section.ts'),
   ttrpc: () => import('./ttrpc-section.ts'),
   remote: () => import('./remote-section.ts'),

@@ -91,12 +91,10 @@ function stageFiles({ directory }: Tree, stage: string): void {
   put('share/doc/copyright', 'usr/share/doc/kata-edge/copyright');
   put('share/doc/README.md', 'usr/share/doc/kata-edge/README.md');
   put('share/doc/installation.md', 'usr/share/doc/kata-edge/installation.md');
-  if (existsSync(join(directory, 'share/completions/_kata-runtime')))
-    put('share/completions/_kata-runtime', 'usr/share/zsh/vendor-completions/_kata-runtime');
-  if (existsSync(join(directory, 'share/completions/kata-runtime.bash')))
-    for (const name of ['kata-runtime', 'kata-ctl']) {
-      put('share/completions/kata-runtime.bash', `usr/share/bash-completion/completions/${name}`);
-    }
+  put('share/completions/_kata-runtime', 'usr/share/zsh/vendor-completions/_kata-runtime');
+  for (const name of ['kata-runtime', 'kata-ctl']) {
+    put('share/completions/kata-runtime.bash', `usr/share/bash-completion/completions/${name}`);
+  }
   put('share/systemd/kata-monitor.service', 'lib/systemd/system/kata-monitor.service');
   const changelog = gzipSync(readFileSync(join(directory, 'share/doc/CHANGELOG.md')), { level: 9 });
   writeFileSync(join(stage, 'usr/share/doc/kata-edge/changelog.gz'), changelog);

@@ -45,7 +45,7 @@ export async function buildTree(directory: string, version: string, arch: Debian
   const { triplet } = ARCHITECTURES[arch];
   const tools = native ? { cc: 'gcc', strip: 'strip' } : { cc: `${triplet}-gcc`, strip: `${triplet}-strip` };
   await expectCompiler(tools.cc, arch);
-  await build(native ? ['wasm', 'guest'] : ['wasm']);
+  await build(native ? ['wasm', 'defaults', 'guest'] : ['wasm', 'defaults']);
   if (!native) {
     const guest = [process.execPath, '--import', 'tsx', 'setup/guest.ts', arch];
     await succeed(guest, { cwd: ROOT, env: process.env, timeoutMs: GUEST_TIMEOUT_MS });
@@ -55,7 +55,7 @@ export async function buildTree(directory: string, version: string, arch: Debian
   mkdirSync(join(directory, 'share', 'doc'), { recursive: true });
   await buildHost(directory, { version, node: node.binary, cc: tools.cc });
   cpSync(join(BUILD, 'share/guest', arch), join(directory, 'share/guest', arch), { recursive: true });
-  copyConfiguration(directory, arch);
+  copyConfiguration(directory);
   await completions(directory);
   copyInstaller(directory);
   copyDocuments(directory);
@@ -82,14 +82,10 @@ async function expectCompiler(cc: string, arch: DebianArch): Promise<void> {
   throw new KataError('failed_precondition', `${cc} does not run: apt-get install ${packages.join(' ')}`);
 }
 
-/** The generated default, where there is one for the architecture, else the common one. */
-function copyConfiguration(directory: string, arch: DebianArch): void {
-  const found = [join(BUILD, `share/defaults/kata-containers/configuration-${arch}.toml`), join(BUILD, DEFAULTS)].find(
-    (path) => existsSync(path),
-  );
-  if (found === undefined) return;
+/** One for both architectures. */
+function copyConfiguration(directory: string): void {
   mkdirSync(dirname(join(directory, DEFAULTS)), { recursive: true });
-  copyFileSync(found, join(directory, DEFAULTS));
+  copyFileSync(join(BUILD, DEFAULTS), join(directory, DEFAULTS));
 }
 
 /** Of the program that is shipped, run by this machine's Node. */
@@ -97,8 +93,8 @@ async function completions(directory: string): Promise<void> {
   const shells = { bash: 'share/completions/kata-runtime.bash', zsh: 'share/completions/_kata-runtime' };
   mkdirSync(join(directory, 'share/completions'), { recursive: true });
   for (const [shell, file] of Object.entries(shells)) {
-    const done = await finish([process.execPath, join(directory, 'lib/runtime.cjs'), 'completion', shell]);
-    if (done.code === 0) writeFileSync(join(directory, file), done.stdout);
+    const text = await succeed([process.execPath, join(directory, 'lib/runtime.cjs'), 'completion', shell]);
+    writeFileSync(join(directory, file), text);
   }
 }
 

@@ -1,6 +1,8 @@
 # The default configuration.toml, and what the operator chose at an earlier install.
 CONFIGURATION=/etc/kata-containers/configuration.toml
-SEARCHED="$CONFIGURATION /usr/share/defaults/kata-containers/configuration.toml /opt/kata/share/defaults/kata-containers/configuration.toml"
+SEARCHED="$CONFIGURATION /usr/share/defaults/kata-containers/configuration.toml /opt/kata/share/defaults/kata-containers/configuration.toml
+/etc/kata-containers/runtime-rs/configuration.toml /usr/share/defaults/kata-containers/runtime-rs/configuration.toml
+/opt/kata/share/defaults/kata-containers/runtime-rs/configuration.toml"
 # The operator's choices for the package's scripts: lines NAME=value.
 CHOICES=/etc/kata-edge/install.conf
 CHOICE_NAMES='HANDLER DISTRIBUTION CONTAINERD CONTAINERD_CONFIG CONFIG_VERSION CONFIG_PATH LINKS TELL_CONTAINERD'

@@ -11,7 +11,12 @@ take_lock() {
   mkdir -p "$VAR"
   exec 9>"$VAR/lock"
   if command -v flock >/dev/null 2>&1; then
-    flock -w 60 9 || die "another install.sh holds $(on_node "$VAR/lock")"
+    tries=60
+    until flock -n 9; do
+      tries=$((tries - 1))
+      [ "$tries" -gt 0 ] || die "another install.sh holds $(on_node "$VAR/lock")"
+      sleep 1
+    done
   fi
 }
 
