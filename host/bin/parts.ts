@@ -6,6 +6,7 @@ import { chooseAccelerator } from '../hypervisor/qemu/accelerator.ts';
 import { Qemu } from '../hypervisor/qemu/qemu.ts';
 import { Remote } from '../hypervisor/remote/remote.ts';
 import { createNetwork } from '../network/create.ts';
+import { directNetworkFile } from '../network/dan.ts';
 import { PortForwarder } from '../network/forward.ts';
 import { podNamespace } from '../network/namespace.ts';
 import { chooseHostCgroup } from '../resources/choose-host-cgroup.ts';
@@ -56,8 +57,11 @@ export function realParts(configuration: Configuration): Parts {
       return share;
     },
     namespace: (entries, directory) => podNamespace(entries, directory, configuration.disableNewNetns),
-    network: (namespace, hypervisor, log) =>
-      createNetwork(configuration.networkModel, { namespace, hypervisor, log, wishes: configuration }),
+    network: (namespace, hypervisor, log, sandboxId) => {
+      const direct = directNetworkFile(configuration.danConf, sandboxId);
+      const options = { namespace, hypervisor, log, wishes: configuration };
+      return createNetwork(configuration.networkModel, options, direct);
+    },
     forwarder: (options) => new PortForwarder(options),
     cgroup: async ({ identity, spec, config }, log) => {
       // A pod's limits are for its machine, which is elsewhere.

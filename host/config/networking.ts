@@ -8,6 +8,8 @@ export interface Networking {
   readonly networkModel: NetworkModel;
   /** disable_new_netns: the VMM runs in the host's network namespace, without a network of the guest's. */
   readonly disableNewNetns: boolean;
+  /** Directory of descriptions of directly attachable networks; empty: none. */
+  readonly danConf: string;
 }
 
 /** @throws KataError `invalid_argument` naming file, key and the choices */
@@ -22,7 +24,7 @@ export function networkingOf(values: Values): Networking {
       `is true, but internetworking_model is ${show(networkModel)}; without a namespace it must be "none"`,
     );
   }
-  return { networkModel, disableNewNetns };
+  return { networkModel, disableNewNetns, danConf: values.path('runtime', 'dan_conf', '') };
 }
 
 /**
@@ -33,5 +35,6 @@ function remoteNetworking(values: Values): Networking {
   return {
     networkModel: values.choice('runtime', 'internetworking_model', ['none'] as const, 'none'),
     disableNewNetns: true,
+    danConf: '',
   };
 }

@@ -1,5 +1,6 @@
 /** Chooses the network of a sandbox by the configuration. */
 import { KataError } from '../error.ts';
+import { DirectNetwork } from './dan.ts';
 import { macvtap } from './macvtap.ts';
 import { MODELS, type ModelName } from './model.ts';
 import type { Network } from './network.ts';
@@ -10,9 +11,10 @@ import { tcFilter } from './tcfilter.ts';
 /**
  * A sandbox's network. A namespace of its own is made at once: the VMM starts in it.
  * @param model `internetworking_model`
+ * @param direct path of the file that describes a directly attachable network; undefined: there is none
  * @throws KataError `failed_precondition` for the host's namespace, `not_found` for one that does not exist
  */
-export function createNetwork(model: ModelName, options: NetworkOptions): Network {
+export function createNetwork(model: ModelName, options: NetworkOptions, direct?: string): Network {
   if (model === 'none') return new NoNetwork(options);
   if (options.namespace.path === '') {
     throw new KataError(
@@ -20,6 +22,7 @@ export function createNetwork(model: ModelName, options: NetworkOptions): Networ
       `disable_new_netns needs internetworking_model = "none", which is "${model}"`,
     );
   }
+  if (direct !== undefined) return new DirectNetwork(direct, options);
   return new PodNetwork(model === 'macvtap' ? macvtap : tcFilter, options);
 }
 

@@ -60,7 +60,7 @@ export interface Parts {
   /** @throws KataError where the sandbox is to be in the host's own network namespace */
   namespace(entries: readonly NamespaceEntry[], directory: string): PodNamespace;
   /** Makes the namespace if it is the sandbox's own. @throws KataError */
-  network(namespace: PodNamespace, hypervisor: Hypervisor, log: Log): Network;
+  network(namespace: PodNamespace, hypervisor: Hypervisor, log: Log, sandboxId: string): Network;
   forwarder(options: ForwardOptions): Forwarder;
   /** @returns undefined where the sandbox stays in the cgroup it was started in */
   cgroup(options: CgroupOptions, log: Log): Promise<HostCgroup | undefined>;

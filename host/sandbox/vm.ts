@@ -215,8 +215,8 @@ export class Vm {
 
   /** A namespace of our own is made here: the VMM starts in it. */
   private makeNetwork(): void {
-    const { parts, log } = this.options;
-    const network = parts.network(this.namespace, this.hypervisor, log);
+    const { parts, log, identity } = this.options;
+    const network = parts.network(this.namespace, this.hypervisor, log, identity.id);
     this.network = network;
     this.undo.add('network', () => network.close());
   }

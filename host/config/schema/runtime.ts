@@ -64,9 +64,8 @@ export const RUNTIME: TableSchema = {
     default: '""',
     go: '"/run/kata-containers/dans"',
     rs: '"/run/kata-containers/dans"',
-    effect: 'ignored',
-    why: 'networks are found in the network namespace of the pod',
-    doc: 'The directory of descriptions of networks that are attached directly.',
+    effect: 'used',
+    doc: 'The directory of descriptions of networks that are attached directly, `<sandbox id>.json` each; of their devices only "host-tap" can be attached, in the network namespace of the pod.',
   },
   disable_guest_seccomp: {
     type: 'boolean',
