@@ -14,6 +14,7 @@ import { TaskServiceName as TASK_V2, TaskService as TaskV2 } from '../proto/mess
 import { TaskServiceName as TASK_V3, TaskService as TaskV3 } from '../proto/messages/task_v3.ts';
 import { type Identity, identify } from '../sandbox/identity.ts';
 import type { Log } from '../sandbox/log.ts';
+import { told } from '../shim/call-log.ts';
 import type { CommandLine } from '../shim/command-line.ts';
 import { deleteTask } from '../shim/delete.ts';
 import { Publisher } from '../shim/events.ts';
@@ -85,7 +86,7 @@ export function serve(options: ServeOptions): void {
     parts: realParts,
     exit: () => end(0),
   });
-  const { handlers } = shim.tasks;
+  const handlers = told(shim.tasks.handlers, log);
   const services = [
     service(TASK_V2, TaskV2, handlers),
     service(TASK_V3, TaskV3, handlers),

@@ -84,7 +84,8 @@ export async function removeFromVm(vm: Vm, container: Container, log: Log): Prom
   const agent = vm.liveAgent;
   if (container.inGuest && agent && !container.ownsSandbox) {
     await agent.removeContainer(container.id).catch((thrown) => {
-      if (!isGone(thrown)) log.warn('the guest did not remove a container', { error: reasonOf(thrown) });
+      if (!isGone(thrown))
+        log.warn('the guest did not remove a container', { container: container.id, error: reasonOf(thrown) });
     });
   }
   container.inGuest = false;

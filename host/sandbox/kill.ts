@@ -55,7 +55,10 @@ export class Killer {
     } catch (thrown) {
       if (isGone(thrown)) throw new KataError('not_found', 'process already finished', { cause: thrown });
       if (!fatal || !(container.ownsSandbox || isSilent(thrown))) throw thrown;
-      this.log.warn('the guest does not take SIGKILL: ending its virtual machine', { error: reasonOf(thrown) });
+      this.log.warn('the guest does not take SIGKILL: ending its virtual machine', {
+        container: container.id,
+        error: reasonOf(thrown),
+      });
       void this.stop('its container could not be killed');
       return;
     }

@@ -56,6 +56,11 @@ export class FifoLog implements Log {
     this.least = LEVELS.indexOf(verbose ? 'debug' : 'info');
   }
 
+  /** Whether debug() writes anything. */
+  get detailed(): boolean {
+    return this.least === 0;
+  }
+
   /** What the configuration says, from now on. */
   configure({ level, fifo, others }: LogSettings): void {
     this.least = LEVELS.indexOf(this.verbose ? 'debug' : level);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { told } from '../../../host/shim/call-log.ts';
 import {
   IDENTIFIER,
   journalEntry,
@@ -216,6 +217,42 @@ log('levels, and targets beside the fifo or without it', ({ path }) => {
   say(verbose);
   assert.is(read().length, 4);
   verbose.close();
+});
+
+log('in detail every call is told: for whom, and how it ended', async () => {
+  const lines: [string, LogRecord['fields']][] = [];
+  const detailed = {
+    detailed: false,
+    debug: (message: string, fields: LogRecord['fields'] = {}) => void lines.push([message, fields]),
+    info: () => {},
+    warn: () => {},
+    error: () => {},
+  };
+  const handlers = told(
+    {
+      State: (request: { id: string; exec_id: string }, call: string) => `${request.id} ${call}`,
+      Kill: () => Promise.reject(new Error('no such container')),
+      Pids: () => {
+        throw new Error('at once');
+      },
+    },
+    detailed,
+  );
+  assert.is(handlers.State({ id: 'c', exec_id: '' }, 'x'), 'c x');
+  assert.equal(lines, []);
+  detailed.detailed = true;
+  assert.is(handlers.State({ id: 'c', exec_id: 'e' }, 'x'), 'c x');
+  const kill = handlers.Kill as (request: unknown) => Promise<never>;
+  assert.is(await kill({ id: 'c', exec_id: '' }).catch((thrown) => thrown.message), 'no such container');
+  assert.throws(() => (handlers.Pids as (request: unknown) => never)({ id: '' }), /at once/);
+  assert.equal(
+    lines.map(([message, { call, container, exec, error }]) => [message, call, container, exec, error]),
+    [
+      ['call', 'State', 'c', 'e', undefined],
+      ['call', 'Kill', 'c', undefined, 'no such container'],
+      ['call', 'Pids', undefined, undefined, 'at once'],
+    ],
+  );
 });
 
 log.run();
