@@ -19,7 +19,7 @@ export function programHelp(program: string, commands: readonly Command[]): stri
     section('Commands', rows),
     section('Options (also behind the command)', GLOBAL_OPTIONS.map(optionRow)),
     'A sandbox is named by its id, the first characters of its id (4 or more), or the name of its pod.\n',
-    `More about a command: ${program} COMMAND --help. Every error ends with exit status 1 and a message on stderr.\n`,
+    `More about a command: ${program} COMMAND --help. An error ends with exit status 1 and a message on stderr.\n`,
   ].join('\n');
 }
 
@@ -30,7 +30,7 @@ export function programHelp(program: string, commands: readonly Command[]): stri
 export function commandHelp(program: string, path: readonly Command[]): string {
   const command = path[path.length - 1];
   if (!command) return '';
-  const parts = [`${[program, ...path.map(({ name }) => name)].join(' ')}: ${command.summary}\n`];
+  const parts = [`${wrap(`${[program, ...path.map(({ name }) => name)].join(' ')}: ${command.summary}`, 0)}\n`];
   parts.push(`Usage: ${usageOf(program, path)}\n`);
   if (command.aliases) parts.push(`Also called: ${command.aliases.join(', ')}\n`);
   for (const paragraph of command.description ?? []) parts.push(`${wrap(paragraph, 0)}\n`);

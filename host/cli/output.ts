@@ -75,9 +75,14 @@ export function jsonText(value: unknown, indent = 2): string {
   return escapeInQuotes(JSON.stringify(value, undefined, indent));
 }
 
-/** A document whose texts are all in double quotes (JSON, TOML): what a terminal may obey becomes `\uXXXX`. */
-export function escapeInQuotes(document: string): string {
+/**
+ * A document whose texts are all in double quotes: what a terminal may obey becomes `\\uXXXX`.
+ * @param wide whether it is TOML, which has `\\UXXXXXXXX` where JSON has two surrogates
+ */
+export function escapeInQuotes(document: string, wide = false): string {
   return document.replace(UNPRINTABLE_IN_QUOTES, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    if (wide && code > 0xffff) return `\\U${code.toString(16).padStart(8, '0')}`;
     const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
     return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
   });

@@ -5,5 +5,5 @@ import { escapeInQuotes, jsonText } from '../output.ts';
 export async function settingsText(settings: object, asJson: boolean): Promise<string> {
   if (asJson) return `${jsonText(settings)}\n`;
   const { stringify } = await import('smol-toml');
-  return escapeInQuotes(`${stringify(settings)}\n`);
+  return escapeInQuotes(`${stringify(settings)}\n`, true);
 }
