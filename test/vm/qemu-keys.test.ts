@@ -17,13 +17,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { createNetwork } from '../../host/network/create.ts';
 import { encode } from '../../host/proto/codec.ts';
 import { Options } from '../../host/proto/messages/runtimeoptions.ts';
+import { parseList, VcpuPinning } from '../../host/resources/pinning.ts';
 import { BUILD } from '../../setup/paths.ts';
 import { IS_KATA } from '../harness/containerd.ts';
 import { until } from '../harness/containers.ts';
 import { ShellGuest } from '../harness/shell-guest.ts';
 import { ShimPlace } from '../harness/shim.ts';
+import { Namespaces } from '../unit/network/namespaces.ts';
 
 const ARM64 = process.arch === 'arm64';
 const MIB = 1024 * 1024;
@@ -33,13 +36,16 @@ const KIB_PER_MIB = 1024;
 
 const machine = suite('a configured machine');
 
-machine('disks, memory, random numbers, IOMMU, monitor, and the memory of its panic', async () => {
+machine('disks, NIC, vCPUs, memory, random numbers, IOMMU, monitor, and the memory of its panic', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kata-keys-'));
   const disk = join(directory, 'disk.img');
   writeFileSync(disk, '');
   truncateSync(disk, 16 * MIB);
   const dumps = join(directory, 'dumps');
+  const namespaces = new Namespaces();
+  namespaces.veth('eth0', '02:00:ca:fe:00:01', '10.88.0.9/16');
   const guest = new ShellGuest(directory, {
+    networkNamespace: namespaces.path,
     debug: true,
     cpuFeatures: 'pmu=off',
     vcpus: 2,
@@ -94,6 +100,31 @@ machine('disks, memory, random numbers, IOMMU, monitor, and the memory of its pa
       assert.ok(tree.includes(property), property);
     }
 
+    const warnings: string[] = [];
+    const log = { info: () => {}, warn: (message: string) => void warnings.push(message) };
+    const network = createNetwork('tcfilter', {
+      namespace: { path: namespaces.path, own: false },
+      hypervisor: guest.vm,
+      log,
+      wishes: { rxRate: 8_000_000, txRate: 8_000_000, networkQueues: 2 },
+    });
+    await network.prepare();
+    await network.attach();
+    await until('the guest has the NIC', async () => (await guest.run('ls /sys/class/net')).includes('eth0'));
+    assert.is((await guest.run('ls -d /sys/class/net/eth0/queues/rx-* | wc -l')).trim(), '2');
+    await network.close();
+
+    const mine = parseList(allowedCpus('self')) ?? [];
+    const [one = 0, other = one] = mine;
+    const pinning = new VcpuPinning({ threads: () => guest.vm.vcpuThreads(), log });
+    await pinning.set('a', `${one},${other}`);
+    const vcpus = await guest.vm.vcpuThreads();
+    assert.equal(
+      vcpus.map((thread) => allowedCpus(`${guest.vm.pid}/task/${thread}`)),
+      [`${one}`, `${other}`],
+    );
+    assert.equal(warnings, []);
+
     await giveBack(guest);
 
     guest.run('echo c > /proc/sysrq-trigger').catch(() => {});
@@ -105,9 +136,15 @@ machine('disks, memory, random numbers, IOMMU, monitor, and the memory of its pa
     assert.match(guest.vm.consoleTail(), /RIP|Call trace/);
   } finally {
     await guest.stop();
+    namespaces.remove();
     rmSync(directory, { recursive: true });
   }
 });
+
+/** CPUs that a process or thread may run on. */
+function allowedCpus(name: string): string {
+  return /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1] ?? '';
+}
 
 /** Memory that the guest has filled and freed is the host's again. */
 async function giveBack(guest: ShellGuest): Promise<void> {
