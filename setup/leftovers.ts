@@ -36,6 +36,10 @@ const KEPT = [
   // Clients of every containerd of the machine share it; ours are told to use FIFO_DIRECTORY.
   /^\/run\/containerd\/fifo(\/.*)?$/,
   /^\/run\/kata-containers$/,
+  // Where Kata's tools look for management sockets: its monitor watches the directory.
+  /^\/run\/vc(\/sbs)?$/,
+  // Where disks for sandboxes are recorded.
+  /^\/run\/kata-containers\/shared(\/direct-volumes)?$/,
   /^\/var\/lib\/cni(\/results)?$/,
   // host-local's memory of where it was, and its lock.
   /\/ipam\/[^/]+(\/last_reserved_ip\.\d+|\/lock)?$/,

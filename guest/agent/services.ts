@@ -8,6 +8,7 @@ import type { Call, Handlers, Loop } from './loop-interface.ts';
 import { metricsText } from './metrics.ts';
 import { OomEvents } from './oom.ts';
 import { type ContainerOptions, DEFAULT_OPTIONS, type Guest } from './options.ts';
+import { resizeVolume } from './resize-volume.ts';
 import { Sandbox } from './sandbox.ts';
 import { cgroupStats, networkStats } from './stats.ts';
 import type { OutputStream } from './stream.ts';
@@ -139,6 +140,10 @@ function files(guest: Guest, sandbox: Sandbox): AgentHandlers {
       return NOTHING;
     },
     GetVolumeStats: ({ volume_guest_path: path }) => volumeStats(guest, path),
+    ResizeVolume: async ({ volume_guest_path: path, size }) => {
+      await resizeVolume(guest, path, Number(size));
+      return NOTHING;
+    },
     AddSwap: async ({ PCIPath: slots }) => {
       const path = slots.map((slot) => slot.toString(16).padStart(2, '0')).join('/');
       guest.sys.swapon(await blockDevice(guest, path));

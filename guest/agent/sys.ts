@@ -181,6 +181,8 @@ export interface Sys {
   reseedRandom(data: Uint8Array): void;
   loadModule(path: string, parameters: string): void;
   swapon(path: string): void;
+  /** Has the ext4 file system mounted at `path` grow to so many of its blocks. */
+  resizeExt4(path: string, blocks: number): void;
   /** `poweroff` or `restart`; does not return. As an ordinary process it exits. */
   reboot(how: 'poweroff' | 'restart'): void;
   /** Keeps namespaces alive: a child in new IPC, UTS and pid namespaces, first of the latter. Returns its pid. */

@@ -111,6 +111,7 @@ export function nodeSys(): NodeSys {
     reseedRandom: record('reseedRandom'),
     loadModule: record('loadModule'),
     swapon: record('swapon'),
+    resizeExt4: record('resizeExt4'),
     reboot: record('reboot'),
     holdNamespaces: wrapped(native.hold),
     now: () => performance.now(),
