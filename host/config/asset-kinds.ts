@@ -7,7 +7,9 @@ export type AssetKind = 'kernel' | 'initrd' | 'image';
 /** Bytes that are looked at: as far as the magic number of ext4, at 1024 + 56. */
 const LOOKED_AT = 1088;
 
-/** e_machine of an ELF header, at byte 18: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html */
+/** e_type of an ELF header, at byte 16, of what is not to be moved when it is loaded, and e_machine, at 18: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html */
+const ELF_TYPE_AT = 16;
+const ELF_EXECUTABLE = 2;
 const ELF_MACHINE_AT = 18;
 const ELF_MACHINES: Readonly<Record<number, string>> = {
   3: 'ia32',
@@ -68,8 +70,10 @@ function kernelProblem(head: Buffer, arch: string): string | undefined {
 /** Node's name of the CPU a kernel is for. */
 function kernelArch(head: Buffer): string | undefined {
   if (text(head, 0, 4) === '\x7fELF') {
-    const little = head[5] !== 2;
-    const machine = little ? head.readUInt16LE(ELF_MACHINE_AT) : head.readUInt16BE(ELF_MACHINE_AT);
+    const half = (at: number): number => (head[5] === 2 ? head.readUInt16BE(at) : head.readUInt16LE(at));
+    // Programs of distributions, and libraries, are of another type.
+    if (half(ELF_TYPE_AT) !== ELF_EXECUTABLE) return undefined;
+    const machine = half(ELF_MACHINE_AT);
     return ELF_MACHINES[machine] ?? `a CPU of ELF's number ${machine}`;
   }
   if (text(head, ARM64_MAGIC_AT, 4) === 'ARM\x64') return 'arm64';

@@ -6,6 +6,8 @@ import { type AssetKind, kindProblem } from './asset-kinds.ts';
 import type { Machine } from './machine.ts';
 import { QEMU, REMOTE, type Values } from './values.ts';
 
+/** Bits of a mode: anybody's permission to execute. */
+const EXECUTABLE = 0o111;
 const ROOTFS_TYPES = ['ext4', 'xfs', 'erofs'] as const;
 
 export interface Assets {
@@ -26,6 +28,9 @@ export interface AssetConfiguration extends Assets {
   readonly machine: Machine;
   readonly memoryMib: number;
   readonly remote: object | undefined;
+  readonly qemuPath: string;
+  readonly virtiofsd: string;
+  readonly sharedFs: string;
 }
 
 /**
@@ -73,7 +78,7 @@ function isOwn(initrd: string): boolean {
 export function assetProblems(configuration: AssetConfiguration): KataError[] {
   if (configuration.remote) return [];
   const { kernel, initrd, image, values, machine } = configuration;
-  const problems: KataError[] = [];
+  const problems = programProblems(configuration);
   for (const [key, path] of Object.entries({ kernel, initrd, image })) {
     if (path === undefined) continue;
     const named = values.string(QEMU, key, '') !== '';
@@ -97,11 +102,25 @@ export function assetProblems(configuration: AssetConfiguration): KataError[] {
   return problems;
 }
 
+/** Programs that somebody names; where others are is found out when they are started. */
+function programProblems({ values, qemuPath, virtiofsd, sharedFs }: AssetConfiguration): KataError[] {
+  const programs: [key: string, path: string, package_: string][] = [];
+  if (values.string(QEMU, 'path', '') !== '') programs.push(['path', qemuPath, 'qemu-system']);
+  if (virtiofsd !== '' && sharedFs === 'virtio-fs') programs.push(['virtio_fs_daemon', virtiofsd, 'virtiofsd']);
+  return programs.flatMap(([key, path, package_]) => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat?.isFile() && stat.mode & EXECUTABLE) return [];
+    const what = stat === undefined ? 'does not exist' : stat.isFile() ? 'may not be executed' : 'is no file';
+    const advice = `correct the path, remove the key, or install the package ${package_}`;
+    return [new KataError('failed_precondition', `${values.where(QEMU, key)}: the program ${path} ${what}; ${advice}`)];
+  });
+}
+
 function fileProblem(path: string, named: boolean): string | undefined {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isFile() && stat.size > 0) return undefined;
   const advice = named
-    ? 'correct the path'
+    ? 'install it, correct the path, or remove kernel, image and initrd: the guest that is installed with the program is taken then'
     : 'install the guest, build it with `npm run guest`, or name one in configuration.toml';
   return `${stat === undefined ? 'does not exist' : stat.isFile() ? 'is empty' : 'is no file'}; ${advice}`;
 }

@@ -2,6 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { KataError, reasonOf } from '../error.ts';
+import { reservedArgument } from '../storage/virtiofsd.ts';
 import { QEMU, REMOTE, show, type Values } from './values.ts';
 
 const SHARED_FS = ['virtio-fs', 'none'] as const;
@@ -52,7 +53,7 @@ export function sharingOf(values: Values): Sharing {
     virtiofsd: isElsewhere(values) ? '' : values.path(QEMU, 'virtio_fs_daemon', ''),
     virtioFsCache: values.choice(QEMU, 'virtio_fs_cache', CACHES, 'auto'),
     virtioFsQueueSize: queueSize(values),
-    virtioFsExtraArgs: values.strings(QEMU, 'virtio_fs_extra_args'),
+    virtioFsExtraArgs: extraArguments(values),
     blockDevices: values.hypervisor === QEMU && !values.boolean(QEMU, 'disable_block_device_use', false),
     sandboxBindMounts: bindMounts(values),
     emptyDirInGuest: !values.boolean('runtime', 'disable_guest_empty_dir', true),
@@ -80,6 +81,17 @@ function isElsewhere(values: Values): boolean {
 function sharedFs(values: Values): SharedFs {
   if (values.hypervisor === REMOTE) return values.choice(REMOTE, 'shared_fs', ['none'] as const, 'none');
   return values.choice(QEMU, 'shared_fs', SHARED_FS, 'virtio-fs');
+}
+
+function extraArguments(values: Values): readonly string[] {
+  const args = values.strings(QEMU, 'virtio_fs_extra_args');
+  const reserved = reservedArgument(args);
+  if (reserved === undefined) return args;
+  throw values.invalid(
+    QEMU,
+    'virtio_fs_extra_args',
+    `has ${show(reserved)}; what is shared, and the daemon's sandbox, are fixed: remove it`,
+  );
 }
 
 /** 0: the default, as a missing key. */

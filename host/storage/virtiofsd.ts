@@ -141,23 +141,38 @@ function cacheMode(name: string): CacheMode {
   );
 }
 
+/**
+ * Looks for what would open the host to the guest, or is ours to give.
+ * @param args `virtio_fs_extra_args`
+ * @returns the argument; undefined: there is none
+ */
+export function reservedArgument(args: readonly string[]): string | undefined {
+  return pairs(args).find(({ names }) => names.some((name) => RESERVED.test(name)))?.text;
+}
+
 /** The operator's arguments, less what we give anyway. */
 function extraArguments(args: readonly string[]): string[] {
-  const kept: string[] = [];
+  const reserved = reservedArgument(args);
+  if (reserved !== undefined) {
+    throw new KataError(
+      'invalid_argument',
+      `hypervisor.qemu.virtio_fs_extra_args: "${reserved}" is not allowed: what is shared, and the daemon's sandbox, are fixed`,
+    );
+  }
+  return pairs(args).flatMap(({ parts, option }) => (SUBMOUNTS.test(option) ? [] : parts));
+}
+
+/** Each option with its value behind `-o`. */
+function pairs(args: readonly string[]): { parts: string[]; option: string; names: string[]; text: string }[] {
+  const found = [];
   for (let i = 0; i < args.length; i++) {
     const argument = args[i] ?? '';
     const parts = argument === '-o' ? ['-o', args[++i] ?? ''] : [argument];
     const option = parts[parts.length - 1] ?? '';
     const names = parts.length === 2 || option.startsWith('-o') ? option.replace(/^-o/, '').split(',') : [option];
-    if (names.some((name) => RESERVED.test(name))) {
-      throw new KataError(
-        'invalid_argument',
-        `hypervisor.qemu.virtio_fs_extra_args: "${parts.join(' ')}" is not allowed: what is shared, and the daemon's sandbox, are fixed`,
-      );
-    }
-    if (!SUBMOUNTS.test(option)) kept.push(...parts);
+    found.push({ parts, option, names, text: parts.join(' ') });
   }
-  return kept;
+  return found;
 }
 
 async function findDaemon(configured: string): Promise<string> {

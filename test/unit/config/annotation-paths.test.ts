@@ -40,6 +40,7 @@ const MACHINE = { arch: 'x64', guest: at('guest'), cpus: 4, memoryMib: 8192 };
 
 const kernel = Buffer.alloc(64);
 kernel.write('\x7fELF\x02\x01', 'latin1');
+kernel.writeUInt16LE(2, 16);
 kernel.writeUInt16LE(62, 18);
 writeFileSync(at('assets/kernel-a'), kernel);
 const disk = Buffer.alloc(1024);

@@ -26,7 +26,8 @@ function problem(kind: AssetKind, content: Buffer, arch = 'x64'): string | undef
   return kindProblem(kind, path, arch);
 }
 
-const elf = (machine: number): Buffer => bytes({ 0: '\x7fELF\x02\x01\x01', 18: [machine & 0xff, machine >> 8] });
+const elf = (machine: number): Buffer =>
+  bytes({ 0: '\x7fELF\x02\x01\x01', 16: [2, 0], 18: [machine & 0xff, machine >> 8] });
 const bzImage = bytes({ 514: 'HdrS' });
 const armImage = bytes({ 0: 'MZ', 56: 'ARM\x64' });
 
@@ -42,11 +43,13 @@ test('a kernel for this CPU is taken, one for another is told', () => {
   assert.is(problem('kernel', bzImage, 'arm64'), 'is a kernel for x64, and this machine is arm64; name one for arm64');
   assert.match(problem('kernel', elf(243)) ?? '', /is a kernel for riscv64/);
   assert.match(problem('kernel', elf(9999)) ?? '', /for a CPU of ELF's number 9999/);
-  assert.match(problem('kernel', bytes({ 0: '\x7fELF\x02\x02', 18: [0, 22] })) ?? '', /for s390x/, 'big-endian');
+  assert.match(problem('kernel', bytes({ 0: '\x7fELF\x02\x02', 16: [0, 2, 0, 22] })) ?? '', /for s390x/, 'big-endian');
   for (const other of [Buffer.from('x'), Buffer.from('#!/bin/sh'), bytes({ 0: '\x7fEL' })]) {
     assert.match(problem('kernel', other) ?? '', /is no Linux kernel that can be started; name a vmlinux or bzImage/);
   }
-  assert.match(problem('kernel', Buffer.from('\x7fELF', 'latin1')) ?? '', /ELF's number 0/, 'cut short');
+  assert.match(problem('kernel', Buffer.from('\x7fELF', 'latin1')) ?? '', /is no Linux kernel/, 'cut short');
+  const program = bytes({ 0: '\x7fELF\x02\x01\x01', 16: [3, 0, 62, 0] });
+  assert.match(problem('kernel', program) ?? '', /is no Linux kernel/, 'a program');
 });
 
 test('an initrd is an archive, compressed or not', () => {

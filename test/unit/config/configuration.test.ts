@@ -65,7 +65,7 @@ test("a file of Kata's: keys with effect are taken, the others reported", async 
   const configuration = await load(
     context,
     `[hypervisor.qemu]
-path = "/opt/qemu"
+path = "${process.execPath}"
 image = "${image}"
 default_vcpus = 1.5
 default_memory = 2048
@@ -84,7 +84,7 @@ x = 1
   );
   assert.equal(
     [configuration.qemuPath, configuration.image, configuration.initrd, configuration.ownGuest],
-    ['/opt/qemu', image, undefined, false],
+    [process.execPath, image, undefined, false],
   );
   assert.equal([configuration.vcpus, configuration.memoryMib, configuration.kernelParams], [1.5, 2048, 'quiet']);
   assert.equal([configuration.bootTimeoutMs, configuration.createContainerTimeoutMs], [7000, 9000]);

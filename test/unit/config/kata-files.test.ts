@@ -36,6 +36,7 @@ function machine(cpu: Cpu): Machine {
 function places(cpu: Cpu): Record<string, string> {
   const firmware = cpu === 'x64' ? '""' : JSON.stringify(join(directory, 'firmware'));
   return {
+    'hypervisor.qemu.path': JSON.stringify(process.execPath),
     'hypervisor.qemu.kernel': JSON.stringify(join(directory, cpu)),
     'hypervisor.qemu.image': JSON.stringify(join(directory, 'image')),
     'hypervisor.qemu.firmware': firmware,
@@ -100,7 +101,7 @@ test('what this machine lacks is told apart from what is wrong with the file', a
   );
   assert.match(
     found.errors[0]?.message ?? '',
-    /kernel: the guest's kernel \/no\/kernel does not exist; correct the path/,
+    /kernel: the guest's kernel \/no\/kernel does not exist; install it, correct the path/,
   );
   assert.ok(found.configuration);
 });

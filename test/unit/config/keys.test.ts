@@ -78,7 +78,7 @@ const CASES: readonly [string, string, keyof Configuration, unknown, [string, un
     ],
     ['1', '100', `${MAX_QUEUE_SIZE * 2}`, '-2', '"128"'],
   ],
-  [QEMU, 'virtio_fs_daemon', 'virtiofsd', '', [['"/usr/bin/v"', '/usr/bin/v']], ['"v"', '1']],
+  [QEMU, 'virtio_fs_daemon', 'virtiofsd', '', [['"/bin/sh"', '/bin/sh']], ['"v"', '1']],
   [QEMU, 'virtio_fs_extra_args', 'virtioFsExtraArgs', [], [['["-a"]', ['-a']]], ['"-a"', '[1]', '["\\u0000"]']],
   [QEMU, 'disable_block_device_use', 'blockDevices', true, [['true', false]], ['"true"']],
   [QEMU, 'default_memory', 'memoryMib', 256, [['64', 64]], ['63', '-1', '1.5', `${MAX_MEMORY_MIB + 1}`]],
@@ -176,6 +176,26 @@ for (const [table, key, property, fallback, good, bad] of CASES) {
     }
   });
 }
+
+test('programs that are named have to be there', async () => {
+  for (const key of ['path', 'virtio_fs_daemon']) {
+    const absent = await refusal(QEMU, `${key} = "/no/such/program"`);
+    assert.is(absent.code, 'failed_precondition');
+    assert.match(absent.message, /:2: .* the program \/no\/such\/program does not exist; correct the path, remove/);
+    const plain = await refusal(QEMU, `${key} = "${join(directory, 'vmlinux')}"`);
+    assert.match(plain.message, /may not be executed/);
+    assert.match((await refusal(QEMU, `${key} = "${directory}"`)).message, /is no file/);
+  }
+  // Nobody starts it.
+  await load(QEMU, 'virtio_fs_daemon = "/no/such/program"\nshared_fs = "none"');
+});
+
+test('arguments of virtiofsd that would open the host', async () => {
+  for (const list of ['["--sandbox=none"]', '["-o", "source=/"]', '["-osandbox=chroot"]', '["--shared-dir", "/"]']) {
+    const { message } = await refusal(QEMU, `virtio_fs_extra_args = ${list}`);
+    assert.match(message, /:2: hypervisor\.qemu\.virtio_fs_extra_args has "-.*; what is shared.*remove it$/, list);
+  }
+});
 
 test('a choice that is refused names the others', async () => {
   assert.match(

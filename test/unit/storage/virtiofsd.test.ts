@@ -104,10 +104,14 @@ daemon('listens once it is started, and leaves nothing, any number of times', as
   assert.equal(readdirSync(directory), ['shared']);
 });
 
-daemon('a configured path that does not exist falls back to where distributions put it', async ({ directory }) => {
+daemon('a configured path that does not exist is never replaced', async ({ directory }) => {
   const config = { ...CONFIG, daemon: '/nonexistent/virtiofsd' };
-  const started = await Virtiofsd.start(config, join(directory, 'sock'), join(directory, 'shared'));
-  await started.stop();
+  try {
+    await Virtiofsd.start(config, join(directory, 'sock'), join(directory, 'shared'));
+    assert.unreachable('another one was started');
+  } catch (error) {
+    assert.match((error as Error).message, /no virtiofsd at \/nonexistent\/virtiofsd; install/);
+  }
 });
 
 daemon('a socket path that is taken is an error, and nothing is started', async ({ directory }) => {
