@@ -86,7 +86,7 @@ _kata_runtime() {
     kind=$reply
   fi
   case $kind in
-    =*) compadd -- \${=kind#=} ;;
+    '='*) compadd -- \${=kind#=} ;;
     sandbox) compadd -- \${(f)"$(_call_program sandboxes \${(q)words[1]} list -q 2>/dev/null)"} ;;
     file) _files ;;
     directory) _files -/ ;;
