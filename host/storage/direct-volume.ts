@@ -187,9 +187,8 @@ function optionsOf(value: unknown): readonly string[] {
     throw bad(`"options" must be a list of texts of at most ${MAX_TEXT} characters`);
   }
   if (value.length > MAX_ENTRIES) throw bad(`"options" has more than ${MAX_ENTRIES} entries`);
-  if (value.some((option) => option.includes(',')))
-    throw bad('"options" must have one mount option an entry, without commas');
-  return value;
+  // One entry may hold several, as in fstab.
+  return value.flatMap((option) => option.split(',')).filter((option) => option !== '');
 }
 
 function isShortText(value: unknown): value is string {
