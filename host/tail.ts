@@ -8,7 +8,11 @@ const UNPRINTABLE = /[^\P{C}\n\t]/gu;
 
 /** Keeps the end of a stream. */
 export class Tail {
-  #bytes = Buffer.alloc(0);
+  /** Made when there is something to keep. */
+  #ring: Buffer | undefined;
+  /** Where the next byte goes. */
+  #at = 0;
+  #full = false;
   readonly #limit: number;
 
   /** @param limit bytes kept, and the most that `text` returns */
@@ -17,20 +21,31 @@ export class Tail {
   }
 
   push(chunk: Uint8Array): void {
-    const kept = this.#limit - Math.min(chunk.length, this.#limit);
-    const before = this.#bytes.subarray(Math.max(0, this.#bytes.length - kept));
-    this.#bytes = Buffer.concat([before, chunk.subarray(Math.max(0, chunk.length - this.#limit))]);
+    this.#ring ??= Buffer.allocUnsafe(this.#limit);
+    const kept = chunk.subarray(Math.max(0, chunk.length - this.#limit));
+    const first = kept.subarray(0, this.#limit - this.#at);
+    this.#ring.set(first, this.#at);
+    this.#ring.set(kept.subarray(first.length), 0);
+    const end = this.#at + kept.length;
+    this.#full ||= end >= this.#limit;
+    this.#at = end % this.#limit;
   }
 
   /** What is kept, with carriage returns dropped, other unprintable characters as `\x1b`, cut at the front to the limit. */
   text(): string {
-    const escaped = escapeText(this.#bytes.toString('utf8'));
+    const escaped = escapeText(this.#bytes().toString('utf8'));
     const bytes = Buffer.from(escaped, 'utf8');
     if (bytes.length <= this.#limit) return escaped;
     let from = bytes.length - this.#limit;
     // Not into the middle of a character: continuation bytes are 10xxxxxx.
     while (((bytes[from] ?? 0) & 0xc0) === 0x80) from += 1;
     return bytes.toString('utf8', from);
+  }
+
+  #bytes(): Buffer {
+    const ring = this.#ring ?? Buffer.alloc(0);
+    if (!this.#full) return ring.subarray(0, this.#at);
+    return Buffer.concat([ring.subarray(this.#at), ring.subarray(0, this.#at)]);
   }
 }
 

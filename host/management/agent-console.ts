@@ -6,6 +6,9 @@ import type { ConsoleOpenRequest } from '../proto/messages/console.ts';
 import { type ConsoleOrder, DATA_BYTES, FRAME } from './console-frames.ts';
 import type { Console, OnOutput } from './debug-console.ts';
 
+/** Most bytes of one answer of the guest. */
+const READ_BYTES = 128 * 1024;
+
 /** What of the agent's client is needed. */
 export interface ConsoleAgent {
   /** @throws KataError `permission_denied` by a guest that does not allow it */
@@ -62,16 +65,23 @@ export async function agentConsole(
   };
 }
 
-/** Hands over output until its end, one read after the other. */
+/** Hands over output until its end. The guest answers reads in their order; while one is handed over, the next is made. */
 async function pump(
   agent: ConsoleAgent,
   stream: 'ReadStdout' | 'ReadStderr',
   process: ProcessRef,
   take: (data: Buffer) => Promise<void> | void,
 ): Promise<void> {
+  const ask = (): Promise<Buffer> => {
+    const answer = agent.read(stream, process, READ_BYTES, (view) => Buffer.from(view));
+    answer.catch(() => {});
+    return answer;
+  };
+  let next = ask();
   for (;;) {
-    const data = await agent.read(stream, process, DATA_BYTES, (view) => Buffer.from(view));
+    const data = await next;
     if (data.length === 0) return;
-    await take(data);
+    next = ask();
+    for (let at = 0; at < data.length; at += DATA_BYTES) await take(data.subarray(at, at + DATA_BYTES));
   }
 }

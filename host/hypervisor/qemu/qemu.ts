@@ -2,7 +2,6 @@
 import { closeSync } from 'node:fs';
 import { access, chmod, copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeviceArguments } from '../../agent/transport.ts';
 import { Child } from '../../child.ts';
@@ -15,6 +14,7 @@ import type { Accelerator, Hypervisor, NicBackend, PciPath, VmConfig, VmExit } f
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { hugePageSize } from './backing.ts';
 import { FIRST_DEVICE_FD, type HotplugSlot, hotplugSlots, qemuArguments } from './command-line.ts';
+import { readConsole } from './console.ts';
 import { MONITOR_SOCKET, VARIABLES_FILE } from './devices.ts';
 import { blockNode, type Disk, diskDevice, lacksIoUring } from './disk.ts';
 import { checkFiles } from './files.ts';
@@ -232,7 +232,7 @@ export class Qemu implements Hypervisor {
       this.#qmp?.close(`QEMU has ended${exit.stderr ? `: ${oneLine(exit.stderr)}` : ''}`);
       this.#settleExited(exit);
     });
-    (child.stream(1) as Duplex).on('data', (chunk: Buffer) => {
+    readConsole(child.stream(1), (chunk) => {
       this.#console.push(chunk);
       config.onConsole?.(chunk);
     });

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { escapeText, oneLine, TAIL_BYTES, Tail } from '../../../host/tail.ts';
+import { Random } from '../../fuzz/random.ts';
 
 const tail = suite('tail of hostile text');
 
@@ -10,6 +11,21 @@ tail('keeps the end, however it arrives', () => {
   assert.is(text.text(), 'cdefghij');
   text.push(Buffer.from('0123456789abcdef'));
   assert.is(text.text(), '89abcdef');
+});
+
+tail('is the end of all that was said, at every limit and in every piece', () => {
+  const random = new Random(7);
+  for (let round = 0; round < 3000; round++) {
+    const limit = 1 + random.below(24);
+    const text = new Tail(limit);
+    let said = '';
+    for (let piece = random.below(12); piece > 0; piece--) {
+      const part = Array.from({ length: random.below(2 * limit + 2) }, () => random.pick([...'abcdefghij'])).join('');
+      text.push(Buffer.from(part));
+      said += part;
+      assert.is(text.text(), said.slice(-limit));
+    }
+  }
 });
 
 tail('never exceeds its limit, escapes included', () => {
