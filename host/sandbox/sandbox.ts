@@ -53,6 +53,7 @@ export class Sandbox {
   private readonly abort = new AbortController();
   private readonly creations = new Set<Promise<unknown>>();
   private stopping: Promise<void> | undefined;
+  private booted = false;
   private settleEnd: (exit: Exit) => void = () => {};
 
   constructor(private readonly options: SandboxOptions) {
@@ -94,7 +95,8 @@ export class Sandbox {
   get state(): SandboxLife {
     if (this.exit) return 'stopped';
     if (this.stopping) return 'stopping';
-    return this.vm.liveAgent ? 'running' : 'booting';
+    if (!this.booted) return 'booting';
+    return this.vm.liveAgent ? 'running' : 'stopping';
   }
 
   /** Whether containers can be created. */
@@ -126,6 +128,7 @@ export class Sandbox {
       });
       await firstFailure([settled, created, this.connectNetwork(agent)]);
       this.timeline.mark('sandbox_created');
+      this.booted = true;
       void this.oom.watch(agent, () => this.vm.liveAgent !== undefined);
     } catch (thrown) {
       this.options.trace?.started(thrown);

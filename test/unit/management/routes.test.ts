@@ -7,6 +7,7 @@ import { KataError } from '../../../host/error.ts';
 import { type Answer, type RequestOptions, request } from '../../../host/management/client.ts';
 import { MAX_RULES_BYTES } from '../../../host/management/guest-routes.ts';
 import { listSandboxes } from '../../../host/sandbox/census.ts';
+import { FakeGuest } from '../sandbox/fake-guest.ts';
 import { Harness } from '../shim/harness.ts';
 
 interface Context {
@@ -99,6 +100,41 @@ test('GET /metrics: of the host, and of the guest as far as it makes sense', asy
   assert.match(text, /^kata_shim_rpc_durations_histogram_milliseconds_count\{action="create"\} 1$/m);
   assert.match(text, /^kata_guest_load\{item="load1"\} 0\.5$/m);
   assert.not.ok(text.includes('evil') || text.includes(ESCAPE));
+});
+
+test('a guest that says too much, nonsense, or nothing, costs its own metrics only', async ({ get, shim }) => {
+  const giant = Array.from({ length: 100_000 }, (_, n) => `kata_guest_x${n} 1`).join('\n');
+  for (const metrics of [giant, '\0\u0001\ufffd'.repeat(100_000), 'kata_guest_load{item="'.repeat(50_000)]) {
+    shim.guest.answers.set('GetMetrics', { metrics });
+    const { status, body, text } = await get('/metrics');
+    assert.is(status, 200);
+    assert.ok(body.length < 1024 * 1024, `${body.length} bytes`);
+    assert.match(text, /^kata_shim_threads \d+$/m);
+    assert.not.ok(text.includes('\0'));
+  }
+  shim.guest.silent.add('GetMetrics');
+  const [metrics, view] = await Promise.all([get('/metrics'), get('/sandbox')]);
+  assert.equal([metrics.status, view.status], [200, 200]);
+  assert.match(metrics.text, /^kata_shim_threads \d+$/m);
+});
+
+test('while the guest boots the host tells what it knows, and the guest is not waited for', async (context) => {
+  await context.shim.close();
+  const guest = new FakeGuest();
+  guest.hold('Check');
+  const shim = await Harness.start('c1', guest);
+  context.shim = shim;
+  const created = shim.create('c1', ['sleep']);
+  const socket = shim.managementSocket;
+  while (!existsSync(socket)) await new Promise((resolve) => setTimeout(resolve, 2));
+  const get = (path: string): Promise<Answer> => request(socket, { method: 'GET', path });
+  assert.is(JSON.parse((await get('/sandbox')).body.toString()).state, 'booting');
+  assert.match((await get('/console')).body.toString(), /panic/);
+  const rules = await get('/iptables');
+  assert.equal([rules.status, (await get('/metrics')).status], [501, 200]);
+  guest.release('Check');
+  await created;
+  assert.is(JSON.parse((await get('/sandbox')).body.toString()).state, 'running');
 });
 
 test('GET and PUT of packet filter rules', async ({ get, shim }) => {
