@@ -85,7 +85,9 @@ test("a NIC that Kata's agent does not find at once is told again; another failu
   shim,
 }) => {
   const image = join(shim.directory, 'kata.img');
-  writeFileSync(image, 'not really');
+  const disk = Buffer.alloc(512);
+  disk.writeUInt16BE(0x55aa, 510);
+  writeFileSync(image, disk);
   writeFileSync(join(shim.directory, 'configuration.toml'), `[hypervisor.qemu]\nimage = "${image}"\n`);
   shim.guest.nics.push('eth0');
   shim.guest.failures.set('UpdateInterface', new KataError('internal', 'Link not found (02:00)'));
