@@ -30,6 +30,7 @@ export function realParts(configuration: Configuration): Parts {
     sharedFs: configuration.sharedFs,
     hostNamespace: hostNamespace(),
     guestEmptyDir: configuration.emptyDirInGuest,
+    blockEmptyDir: configuration.emptyDirDisks,
     noDisks: configuration.remote !== undefined,
     forceGuestPull: configuration.forceGuestPull,
   };

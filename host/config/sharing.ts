@@ -40,6 +40,8 @@ export interface Sharing {
   readonly sandboxBindMounts: readonly SandboxBindMount[];
   /** Whether emptyDir volumes on disk are made in the guest (`disable_guest_empty_dir = false`) instead of shared. */
   readonly emptyDirInGuest: boolean;
+  /** Whether they are disks of the guest's (`emptydir_mode = "block-plain"`). */
+  readonly emptyDirDisks: boolean;
   /** Below it kubelet keeps volumes. */
   readonly kubeletRoot: string;
   /** Whether the guest pulls every image, whatever the snapshotter says. */
@@ -57,6 +59,7 @@ export function sharingOf(values: Values): Sharing {
     blockDevices: values.hypervisor === QEMU && !values.boolean(QEMU, 'disable_block_device_use', false),
     sandboxBindMounts: bindMounts(values),
     emptyDirInGuest: !values.boolean('runtime', 'disable_guest_empty_dir', true),
+    emptyDirDisks: emptyDirDisks(values),
     kubeletRoot: values.path('runtime', 'kubelet_root_dir', DEFAULT_KUBELET_ROOT),
     // The second is how Kata's Rust runtime spells it.
     forceGuestPull:
@@ -75,6 +78,17 @@ export function notesOf(values: Values): string[] {
 /** Whether the daemon is not where Kata's files say. A path of somebody's own is never replaced. */
 function isElsewhere(values: Values): boolean {
   return values.string(QEMU, 'virtio_fs_daemon', '') === SHIPPED_DAEMON && !existsSync(SHIPPED_DAEMON);
+}
+
+/** Encrypted ones are refused by the schema. */
+function emptyDirDisks(values: Values): boolean {
+  if (values.string('runtime', 'emptydir_mode', '') !== 'block-plain') return false;
+  if (values.hypervisor === QEMU) return true;
+  throw values.invalid(
+    'runtime',
+    'emptydir_mode',
+    `is "block-plain"; with [${REMOTE}] there are no disks of this node`,
+  );
 }
 
 /** A remote machine sees nothing of this host. */

@@ -15,7 +15,8 @@ export const IMAGE_BYTES = 16 * 1024 ** 3;
 export const MAKE_IMAGE_MS = 120_000;
 /** Where images are made: a disk, unlike /run. */
 export const IMAGE_DIRECTORY = '/var/lib/kata-containers';
-const MKE2FS_PATHS = ['/usr/sbin/mke2fs', '/sbin/mke2fs', '/usr/bin/mke2fs'] as const;
+/** Where e2fsprogs puts it. */
+export const MKE2FS_PATHS = ['/usr/sbin/mke2fs', '/sbin/mke2fs', '/usr/bin/mke2fs'] as const;
 
 export class ImageRootfs {
   readonly #directory: string;

@@ -16,6 +16,7 @@ import { CopyRootfs } from './copy-rootfs.ts';
 import { CopyShare, type CopyShareOptions } from './copy-share.ts';
 import { DirectDisks } from './direct-disks.ts';
 import { localEmptyDir, memoryEmptyDir } from './empty-dir.ts';
+import { EmptyDirDisks } from './empty-dir-disk.ts';
 import { ImageRootfs } from './image-rootfs.ts';
 import { parseOptions } from './mounts.ts';
 import type { DirectVolume, GuestRootfs, GuestVolume, ImageOrigin, RootfsShare } from './share.ts';
@@ -38,6 +39,8 @@ export interface RootfsConfig extends VirtiofsdConfig {
   readonly sharedFs?: string | undefined;
   /** `disable_guest_empty_dir = false`: emptyDirs of the default medium are directories in the guest, which is its memory. */
   readonly guestEmptyDir?: boolean | undefined;
+  /** `emptydir_mode = "block-plain"`: emptyDirs of the default medium are disks. */
+  readonly blockEmptyDir?: boolean | undefined;
   /** Whether the guest pulls every image by itself. */
   readonly forceGuestPull?: boolean | undefined;
   /** Whether nothing can be plugged into the guest: what would be a disk is copied, or refused. */
@@ -58,6 +61,7 @@ export class Rootfs implements RootfsShare {
   readonly #noDisks: boolean;
   readonly #forceGuestPull: boolean;
   readonly #guestEmptyDir: boolean;
+  readonly #emptyDisks: EmptyDirDisks | undefined;
   readonly #sandboxMounts: boolean;
   readonly #hostNamespace: string | undefined;
   #expectShare = true;
@@ -77,6 +81,7 @@ export class Rootfs implements RootfsShare {
     this.#block = new BlockRootfs(hypervisor);
     this.#volumes = new BlockVolumes(hypervisor);
     this.#guestEmptyDir = config.guestEmptyDir ?? false;
+    if (config.blockEmptyDir) this.#emptyDisks = new EmptyDirDisks(directory, hypervisor);
     this.#hostNamespace = config.hostNamespace;
     this.#noDisks = config.noDisks ?? false;
     this.#forceGuestPull = config.forceGuestPull ?? false;
@@ -148,6 +153,8 @@ export class Rootfs implements RootfsShare {
       if (source.kind === 'block' && this.#noDisks) throw noDisk(id, mount.source);
       const inMemory = await memoryEmptyDir(mount, source, spec);
       if (inMemory) return inMemory;
+      const disk = await this.#emptyDisks?.add(id, mount, source);
+      if (disk) return disk;
       const local = this.#guestEmptyDir ? localEmptyDir(mount, source) : undefined;
       return local ?? (await this.#late(id, await this.#share.addSource(id, mount, source)));
     } finally {

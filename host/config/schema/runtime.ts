@@ -143,10 +143,9 @@ export const RUNTIME: TableSchema = {
     go: '"shared-fs"',
     rs: '"shared-fs"',
     effect: 'used',
-    refused:
-      'emptyDir volumes are not disks of the guest, and a pod that counts on encrypted or local ones would share them',
-    refusedValues: ['block-plain', 'block-encrypted'],
-    doc: 'How emptyDir volumes on disk are kept; nothing but "shared-fs" makes a sandbox.',
+    refused: 'emptyDir volumes are not encrypted, and a pod that counts on it must not write them in the clear',
+    refusedValues: ['block-encrypted'],
+    doc: 'How emptyDir volumes on disk are kept: shared from the host, or each an image in its own directory of the host that is a disk of the guest ("block-plain"); "block-encrypted" makes no sandbox.',
   },
   kubelet_root_dir: {
     type: 'string',
