@@ -85,8 +85,7 @@ export const virtiofsd: Check = {
     if (!configuration) return skipped(NO_CONFIGURATION);
     if (configuration.remote || configuration.sharedFs === 'none')
       return skipped('nothing is shared (shared_fs = "none")');
-    // As host/storage looks for it: the configured one, or where distributions put it.
-    const candidates = configuration.virtiofsd === '' ? DAEMON_PATHS : [configuration.virtiofsd];
+    const candidates = daemonCandidates(configuration.virtiofsd);
     const path = candidates.find((candidate) => exists(machine, candidate));
     const install = 'install virtiofsd (Debian 12: qemu-system-common; later: virtiofsd)';
     if (path === undefined) return failed(`there is no virtiofsd at ${candidates.join(', ')}`, install);
@@ -98,7 +97,7 @@ export const virtiofsd: Check = {
 
 /** As host/storage looks for the daemon: the configured one, or where distributions put it. */
 export function daemonCandidates(configured: string): readonly string[] {
-  return configured === '' ? DAEMON_PATHS : [configured, ...DAEMON_PATHS];
+  return configured === '' ? DAEMON_PATHS : [configured];
 }
 
 export const mke2fs: Check = {

@@ -163,6 +163,8 @@ export const CONTAINERD = `version = 2
 export function kernelOf(elfMachine: number): Buffer {
   const head = Buffer.alloc(2048);
   head.write('\x7fELF', 'latin1');
+  // ET_EXEC
+  head.writeUInt16LE(2, 16);
   head[4] = 2;
   head[5] = 1;
   head.writeUInt16LE(elfMachine, 18);
