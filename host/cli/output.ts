@@ -1,5 +1,6 @@
 /** Where a command's answers and messages go. Nothing that could steer a terminal gets through. */
 import { appendFileSync, writeSync } from 'node:fs';
+import { reasonOf } from '../error.ts';
 import { escapeText } from '../tail.ts';
 
 export const LEVELS = ['trace', 'debug', 'info', 'warning', 'error', 'critical'] as const;
@@ -20,6 +21,7 @@ const UNPRINTABLE_IN_QUOTES = /[^\P{C}\n]/gu;
 
 export class Output {
   readonly #options: OutputOptions;
+  #logFailed = false;
 
   constructor(options: OutputOptions) {
     this.#options = options;
@@ -62,8 +64,14 @@ export class Output {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(this.#options.level)) return;
     const record = jsonText({ level, msg: message, name: program, time: new Date().toISOString() }, 0);
     const text = `${program}: ${level === 'error' ? '' : `${level}: `}${escapeText(message)}`;
-    if (log !== '') appendFileSync(log, `${json ? record : text}\n`, { mode: 0o640 });
     writeErr(`${json ? record : text}\n`);
+    if (log === '' || this.#logFailed) return;
+    try {
+      appendFileSync(log, `${json ? record : text}\n`, { mode: 0o640 });
+    } catch (thrown) {
+      this.#logFailed = true;
+      this.warning(`--log ${log} cannot be written: ${reasonOf(thrown)}`);
+    }
   }
 }
 
