@@ -10,6 +10,7 @@ import { help } from './help-command.ts';
 import { iptables } from './iptables.ts';
 import { list } from './list.ts';
 import { metrics } from './metrics.ts';
+import { monitor } from './monitor.ts';
 import { policy } from './policy.ts';
 import { versionCommand } from './version-command.ts';
 
@@ -23,6 +24,7 @@ export const COMMANDS: readonly Command[] = [
   iptables,
   policy,
   factory,
+  monitor,
   completion,
   versionCommand,
   help,
