@@ -2,7 +2,7 @@
 import { connect as netConnect, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { loadConfiguration, thisMachine } from '../config/configuration.ts';
-import { tellKey } from '../config/effects.ts';
+import { tellKeys } from '../config/effects.ts';
 import { findFile, searchPathOf } from '../config/files.ts';
 import { onTrap } from '../core/trap.ts';
 import { KataError, reasonOf } from '../error.ts';
@@ -113,7 +113,7 @@ export async function rehearse(file: string): Promise<void> {
   try {
     const found = findFile({ optionsPath: file, environmentPath: '', searchPath: searchPathOf(dirname(file)) });
     const { ignored } = await loadConfiguration(found, thisMachine(dirname(file)));
-    ignored.map(tellKey);
+    tellKeys(ignored);
   } catch (thrown) {
     if (!(thrown instanceof KataError)) throw thrown;
   }

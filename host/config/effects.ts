@@ -1,6 +1,7 @@
 /** Keys of a configuration that change nothing: those that are known and have no effect, and those that nobody knows. */
 import type { UnheardKey } from './agent-params.ts';
 import type { Merged, Origin } from './files.ts';
+import { isOfType } from './keys.ts';
 import { nearest } from './nearest.ts';
 import { type Key, keyOf, SCHEMA } from './schema/schema.ts';
 import { nameOf, placeOf } from './show.ts';
@@ -9,6 +10,11 @@ import { nameOf, placeOf } from './show.ts';
 const OTHER_HYPERVISORS = ['clh', 'firecracker', 'dragonball', 'stratovirt', 'openvmm', 'acrn', 'cloud-hypervisor'];
 /** Tables that Kata has given up. */
 const FORMER_TABLES = ['netmon', 'proxy', 'proxy.kata', 'shim', 'shim.kata', 'image', 'cri', 'throttler'];
+
+/** Unknown keys that are compared with all known ones: a file that is something else has many. */
+export const MAX_SUGGESTIONS = 32;
+/** Keys that one line of a log names. */
+export const MAX_TOLD = 32;
 
 interface SetKey {
   readonly table: string;
@@ -43,10 +49,18 @@ export function ignoredKeys(merged: Merged, hypervisor: string, unheard: readonl
       if (other !== undefined && (known || other.foreign)) {
         found.push({ ...place(table, key, origin), why: other.why, harmless: true });
       } else if (known && guest) {
-        found.push({ ...place(table, key, origin), why: guest.why, harmless: isHarmless(known, origin.value) });
+        found.push({
+          ...place(table, key, origin),
+          why: guest.why,
+          harmless: isOfType(known.type, origin) && isHarmless(known, origin.value),
+        });
       } else if (known?.effect === 'ignored') {
         const why = known.why ?? 'it has no effect';
-        found.push({ ...place(table, key, origin), why, harmless: isHarmless(known, origin.value) });
+        found.push({
+          ...place(table, key, origin),
+          why,
+          harmless: isOfType(known.type, origin) && isHarmless(known, origin.value),
+        });
       }
     }
   }
@@ -59,8 +73,11 @@ export function unknownKeys(merged: Merged, hypervisor: string): UnknownKey[] {
   for (const [table, keys] of merged) {
     if (otherHypervisor(table, hypervisor)?.foreign) continue;
     for (const [key, origin] of keys) {
-      if (!keyOf(table, key)) found.push({ ...place(table, key, origin), suggestion: suggestionFor(table, key) });
-      else for (const field of unknownFields(table, key, origin)) found.push(field);
+      if (!keyOf(table, key)) {
+        const suggestion = found.length < MAX_SUGGESTIONS ? suggestionFor(table, key) : '';
+        found.push({ ...place(table, key, origin), suggestion });
+      }
+      for (const field of unknownFields(table, key, origin)) found.push(field);
     }
   }
   return found;
@@ -70,6 +87,12 @@ export function unknownKeys(merged: Merged, hypervisor: string): UnknownKey[] {
 export function tellKey(key: IgnoredKey | UnknownKey): string {
   const about = 'why' in key ? key.why : key.suggestion;
   return `${placeOf(key)}: ${nameOf(key.table, key.key)}${about === '' ? '' : ` (${about})`}`;
+}
+
+/** Keys for one line of a log; empty: there are none. */
+export function tellKeys(keys: readonly (IgnoredKey | UnknownKey)[]): string {
+  const told = keys.slice(0, MAX_TOLD).map(tellKey).join(', ');
+  return keys.length <= MAX_TOLD ? told : `${told}, and ${keys.length - MAX_TOLD} more`;
 }
 
 function place(table: string, key: string, { file, line }: Origin): SetKey {
@@ -87,11 +110,12 @@ function otherHypervisor(table: string, hypervisor: string): { why: string; fore
 /** Compared as the schema writes it, which is TOML with blanks after commas. */
 function isHarmless({ default: fallback, go, rs, type }: Key, value: unknown): boolean {
   if (value === '' || value === 0 || (Array.isArray(value) && value.length === 0)) return type !== 'boolean';
-  const text = typeof value === 'bigint' ? String(value) : tomlOf(value);
+  const text = tomlOf(value);
   return text === fallback || text === go || text === rs;
 }
 
 function tomlOf(value: unknown): string {
+  if (typeof value === 'bigint') return String(value);
   return Array.isArray(value) ? `[${value.map(tomlOf).join(', ')}]` : JSON.stringify(value);
 }
 

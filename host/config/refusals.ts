@@ -31,6 +31,6 @@ export function refusalsOf(merged: Merged, hypervisor: string): KataError[] {
 }
 
 function asksFor(value: unknown, values: readonly string[] | undefined): boolean {
-  if (values) return values.includes(String(value));
+  if (values) return typeof value === 'string' && values.includes(value);
   return Array.isArray(value) ? value.length > 0 : Boolean(value);
 }

@@ -5,7 +5,7 @@ const QUOTED = 80;
 
 /** A value as a message quotes it, bounded. */
 export function show(value: unknown): string {
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value));
+  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value, plain) ?? String(value));
   return text.length > QUOTED ? `${text.slice(0, QUOTED)}…` : text;
 }
 
@@ -17,4 +17,9 @@ export function placeOf({ file, line }: { readonly file: string; readonly line?:
 /** The full name of a key. */
 export function nameOf(table: string, key: string): string {
   return table === '' ? key : `${table}.${key}`;
+}
+
+/** A bigint, of which JSON knows nothing. */
+function plain(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
 }

@@ -2,7 +2,7 @@
 import { annotate } from '../config/annotations.ts';
 import { type Configuration, loadConfiguration, thisMachine } from '../config/configuration.ts';
 import { kernelParamsFor } from '../config/debugging.ts';
-import { tellKey } from '../config/effects.ts';
+import { tellKeys } from '../config/effects.ts';
 import { findFile, searchPathOf } from '../config/files.ts';
 import type { RemoteVm, VmConfig } from '../hypervisor/hypervisor.ts';
 import type { Durations } from '../metrics/durations.ts';
@@ -91,7 +91,7 @@ export async function configurationFor(
   await options.configured?.(configuration);
   log.info('configuration', { file: file ?? 'none: defaults' });
   const missed = [...configuration.ignored.filter(({ harmless }) => !harmless), ...configuration.unknown];
-  if (missed.length > 0) log.warn('configuration keys without effect', { keys: missed.map(tellKey).join(', ') });
+  if (missed.length > 0) log.warn('configuration keys without effect', { keys: tellKeys(missed) });
   for (const note of configuration.notes) log.warn('configuration', { note });
   const annotated = await annotate(configuration, spec.annotations);
   if (annotated.ignored.length > 0) {

@@ -2,13 +2,16 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadConfiguration } from '../../../host/config/configuration.ts';
-import { tellKey } from '../../../host/config/effects.ts';
+import { MAX_SUGGESTIONS, MAX_TOLD, tellKey, tellKeys } from '../../../host/config/effects.ts';
 import { type Inspection, inspectConfiguration } from '../../../host/config/inspect.ts';
 import { distanceBetween, MAX_WORD, nearest } from '../../../host/config/nearest.ts';
+import { SCHEMA } from '../../../host/config/schema/schema.ts';
 
+const RUNS = Number(process.env.KATA_FUZZ_RUNS ?? 300);
 const directory = mkdtempSync(join(tmpdir(), 'kata-inspect-'));
 const file = join(directory, 'configuration.toml');
 for (const name of ['vmlinux', 'initramfs.cpio.gz']) writeFileSync(join(directory, name), 'x');
@@ -184,6 +187,51 @@ test('an initrd larger than the memory', async () => {
   assert.match(
     found[0] ?? '',
     /FILE:3: .*default_memory is 64 MiB, and the guest's initrd .*large alone has 65 MiB; raise it/,
+  );
+});
+
+test('a file with any number of unknown keys is read, and told in few words', async () => {
+  const lines = Array.from({ length: 20_000 }, (_, index) => `defualt_memory${index % 10}${index} = 1`);
+  const { unknown } = await inspect(`[hypervisor.qemu]\n${lines.join('\n')}\n`);
+  assert.is(unknown.length, 20_000);
+  assert.is(unknown.filter(({ suggestion }) => suggestion !== '').length, MAX_SUGGESTIONS);
+  const told = tellKeys(unknown);
+  assert.ok(told.endsWith(`, and ${20_000 - MAX_TOLD} more`), told.slice(-100));
+  assert.ok(told.length < MAX_TOLD * 300);
+  assert.is(tellKeys([]), '');
+});
+
+test('whatever a file says of known keys, it is told and nothing is thrown', async () => {
+  const keys = Object.entries(SCHEMA).flatMap(([table, all]) =>
+    Object.keys(all).map((key): [string, string] => [table, key]),
+  );
+  const big = '9223372036854775807';
+  const values = [
+    big,
+    `[${big}]`,
+    `[[${big}], {a = ${big}}]`,
+    '[1979-05-27]',
+    '07:32:00',
+    '{ a = 1 }',
+    'nan',
+    '""',
+    '[]',
+    '"\\u0000"',
+  ];
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(fc.tuple(fc.constantFrom(...keys), fc.constantFrom(...values)), {
+        selector: ([[table, key]]) => `${table}.${key}`,
+        maxLength: 8,
+      }),
+      async (set) => {
+        const text = set.map(([[table, key], value]) => `${table}.${key} = ${value}`).join('\n');
+        const found = await inspect(text);
+        assert.ok(found.errors.every(({ message }) => message.length < 1500));
+        if (found.configuration) assert.ok(found.configuration.memoryMib > 0);
+      },
+    ),
+    { numRuns: RUNS },
   );
 });
 
