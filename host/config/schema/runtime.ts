@@ -236,9 +236,8 @@ export const RUNTIME: TableSchema = {
     default: 'false',
     go: 'false',
     rs: 'false',
-    effect: 'ignored',
-    why: 'pprof is a profile of Go programs',
-    doc: 'Whether the shim serves profiles of itself.',
+    effect: 'used',
+    doc: 'Whether the management socket of a sandbox shows the inside of its shim: /debug/vars, and a CPU profile of Node.js under /debug/pprof/profile.',
   },
   keep_abnormal: {
     type: 'boolean',
