@@ -12,10 +12,11 @@ import {
   schemaOf,
   sets,
 } from './annotations-row.ts';
-import { BOOLEAN, choice, cpus, memory, refused, sectorSize, text, whole } from './annotations-values.ts';
+import { BOOLEAN, choice, cpus, memory, refused, sectorSize, text, tightening, whole } from './annotations-values.ts';
 import type { Configuration } from './configuration.ts';
 import { MAX_GPUS } from './remote.ts';
 import { MIN_MEMORY_MIB } from './sizes.ts';
+import { QEMU } from './values.ts';
 
 /** Longest name of a machine type, an image or a GPU, and longest initdata (base64), characters. */
 export const MAX_WORD_LENGTH = 1024;
@@ -136,7 +137,11 @@ const DEVICES: Rows = {
     },
   }),
   // A pod that asks for a hypervisor without root's rights must not get one with them.
-  rootless: same('hypervisor.rootless', { relied: true }),
+  rootless: sets(
+    'hypervisor.rootless',
+    tightening(true, ({ values }) => values.boolean(QEMU, 'rootless', false)),
+    { relied: true },
+  ),
   enable_iommu: same('hypervisor.enable_iommu'),
   enable_iommu_platform: same('hypervisor.enable_iommu_platform'),
   cold_plug_vfio: same('hypervisor.cold_plug_vfio', { apply: (ask) => plug(ask, 'cold', 'hot') }),

@@ -7,8 +7,7 @@ import { MAX_PIPE_BYTES, MAX_POLICY_BYTES } from './agent-params.ts';
 import { kernelModules, MAX_ARGUMENTS_LENGTH } from './annotations-arguments.ts';
 import { hashType } from './annotations-hypervisor.ts';
 import { type Ask, ignores, type Row, type Rows, refuses, same, schemaOf, sets } from './annotations-row.ts';
-import { BOOLEAN, choice, type Kind, refused, whole } from './annotations-values.ts';
-import type { Configuration } from './configuration.ts';
+import { administrators, choice, type Kind, refused, tightening, whole } from './annotations-values.ts';
 import { MAX_TIMEOUT_S } from './configuration.ts';
 import { NETWORK_MODELS } from './networking.ts';
 
@@ -16,10 +15,22 @@ const FORCE_GUEST_PULL = 'force_guest_pull';
 const NO_SWAP = 'a guest has no swap device';
 
 const RUNTIME: Rows = {
-  disable_guest_seccomp: tightening('runtime.disable_guest_seccomp', false, (c) => c.disableGuestSeccomp),
-  sandbox_cgroup_only: tightening('runtime.sandbox_cgroup_only', true, (c) => c.sandboxCgroupOnly),
-  disable_new_netns: tightening('runtime.disable_new_netns', false, (c) => c.disableNewNetns),
-  experimental_force_guest_pull: tightening('runtime.experimental_force_guest_pull', true, (c) => c.forceGuestPull),
+  disable_guest_seccomp: sets(
+    'runtime.disable_guest_seccomp',
+    tightening(false, (c) => c.disableGuestSeccomp),
+  ),
+  sandbox_cgroup_only: sets(
+    'runtime.sandbox_cgroup_only',
+    tightening(true, (c) => c.sandboxCgroupOnly),
+  ),
+  disable_new_netns: sets(
+    'runtime.disable_new_netns',
+    tightening(false, (c) => c.disableNewNetns),
+  ),
+  experimental_force_guest_pull: sets(
+    'runtime.experimental_force_guest_pull',
+    tightening(true, (c) => c.forceGuestPull),
+  ),
   experimental: {
     gate: 'free',
     key: 'runtime.experimental_force_guest_pull',
@@ -99,18 +110,6 @@ export const OTHER_ROWS: Rows = {
   'sgx.intel.com/epc': refuses('a guest has no SGX', 'Memory of Intel SGX enclaves.'),
 };
 
-/** @param tight the value that asks for more protection */
-function tightening(key: string, tight: boolean, configured: (configuration: Configuration) => boolean): Row {
-  return sets(key, {
-    limits: `${BOOLEAN.limits}; \`${!tight}\` only where the configuration says so`,
-    read: (text, name, configuration) => {
-      const wanted = BOOLEAN.read(text, name, configuration);
-      if (wanted === tight || wanted === configured(configuration)) return wanted;
-      throw administrators(name, text, `a pod may only ask for ${tight}`);
-    },
-  });
-}
-
 function equal(key: string, words: readonly string[], why: string): Row {
   return {
     gate: 'free',
@@ -134,13 +133,6 @@ function policy(): Kind<string> {
       throw refused(name, text, `must be base64 of a text of at most ${MAX_POLICY_BYTES / 1024} KiB`);
     },
   };
-}
-
-function administrators(name: string, text: string, why: string): KataError {
-  return new KataError(
-    'permission_denied',
-    `annotation ${name} is ${JSON.stringify(text.slice(0, 80))}, and ${why}; the node's administrator can set it in configuration.toml`,
-  );
 }
 
 function prefixed(prefix: string, rows: Rows): Rows {

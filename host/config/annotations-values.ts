@@ -46,6 +46,29 @@ export const BOOLEAN: Kind<boolean> = {
   },
 };
 
+/**
+ * A boolean that a pod may only turn towards more protection.
+ * @param tight the value that asks for it
+ */
+export function tightening(tight: boolean, configured: (configuration: Configuration) => boolean): Kind<boolean> {
+  return {
+    limits: `${BOOLEAN.limits}; \`${!tight}\` only where the configuration says so`,
+    read: (text, name, configuration) => {
+      const wanted = BOOLEAN.read(text, name, configuration);
+      if (wanted === tight || wanted === configured(configuration)) return wanted;
+      throw administrators(name, text, `a pod may only ask for ${tight}`);
+    },
+  };
+}
+
+/** The error for a value that only the node's administrator may set. */
+export function administrators(name: string, text: string, why: string): KataError {
+  return new KataError(
+    'permission_denied',
+    `annotation ${name} is ${show(text)}, and ${why}; the node's administrator can set it in configuration.toml`,
+  );
+}
+
 /** A whole number, decimal digits only. */
 export function whole(least: number, most: number, unit = ''): Kind<number> {
   const range = `${least} to ${most}${unit === '' ? '' : ` ${unit}`}`;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { MAX_POLICY_BYTES } from '../../../host/config/agent-params.ts';
 import {
   type Annotated,
   annotate,
@@ -13,7 +14,6 @@ import {
   MAX_NAME_LENGTH,
   SGX,
 } from '../../../host/config/annotations.ts';
-import { MAX_POLICY_BYTES } from '../../../host/config/agent-params.ts';
 import { type Configuration, loadConfiguration } from '../../../host/config/configuration.ts';
 import type { KataError } from '../../../host/error.ts';
 
@@ -208,7 +208,6 @@ test('what somebody counts on, and there is none of, is refused by name', async 
   const all = await enabling('.*', 'kernel_verity_params');
   const verity = `root_hash=${'a'.repeat(64)},salt=00,data_blocks=8,data_block_size=4096,hash_block_size=4096`;
   for (const [name, text] of [
-    ['hypervisor.rootless', 'true'],
     ['hypervisor.kernel_verity_params', verity],
     ['hypervisor.cc_init_data', 'H4sI'],
     ['hypervisor.jailer_path', '/usr/bin/jailer'],
@@ -245,6 +244,8 @@ test('a pod may tighten what protects the node, never loosen it', async () => {
   assert.is((await apply(loose, { 'runtime.sandbox_cgroup_only': 'f' })).configuration.sandboxCgroupOnly, false);
   assert.is((await refusal(strict, { 'runtime.sandbox_cgroup_only': 'yes' })).code, 'invalid_argument');
   assert.is((await refusal(plain, { 'runtime.disable_new_netns': 'true' })).code, 'permission_denied');
+  const unprivileged = await load('[hypervisor.qemu]\nrootless = true\nenable_annotations = ["rootless"]\n');
+  assert.is((await refusal(unprivileged, { 'hypervisor.rootless': 'false' })).code, 'permission_denied');
   const forced = await load('[runtime]\nexperimental_force_guest_pull = true\n');
   assert.is((await refusal(forced, { 'runtime.experimental_force_guest_pull': '0' })).code, 'permission_denied');
 });

@@ -202,10 +202,11 @@ test('a choice that is refused names the others', async () => {
     (await refusal('runtime', 'internetworking_model = "enlightened"')).message,
     /is "enlightened"; it must be one of tcfilter, macvtap, none/,
   );
-  const disk = await refusal('runtime', 'emptydir_mode = "block-plain"');
+  const disk = await refusal('runtime', 'emptydir_mode = "block-encrypted"');
   assert.is(disk.code, 'unimplemented');
-  assert.match(disk.message, /:2: runtime\.emptydir_mode is "block-plain": .*no sandbox is made/);
-  assert.is((await load('runtime', 'emptydir_mode = "shared-fs"')).sharedFs, 'virtio-fs');
+  assert.match(disk.message, /:2: runtime\.emptydir_mode is "block-encrypted": .*no sandbox is made/);
+  assert.is((await load('runtime', 'emptydir_mode = "block-plain"')).emptyDirDisks, true);
+  assert.is((await load('runtime', 'emptydir_mode = "shared-fs"')).emptyDirDisks, false);
 });
 
 test('disable_new_netns needs a guest without network', async () => {
