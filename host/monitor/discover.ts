@@ -1,5 +1,5 @@
 /** The sandboxes of this node that can be asked for metrics: this project's, and those of Kata's own shims beside them. */
-import { lstatSync, readdirSync, realpathSync } from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { listSandboxes, MAX_SANDBOXES } from '../sandbox/census.ts';
 import { checkIdentifier, RUNTIME_DIRECTORY } from '../sandbox/identity.ts';
@@ -8,6 +8,8 @@ import type { PodName } from '../sandbox/state-file.ts';
 
 /** Where the shims of Kata's Go and Rust runtimes have their sockets, by sandbox id. */
 export const KATA_DIRECTORIES: readonly string[] = [LINK_DIRECTORY, '/run/kata'];
+/** include/linux/proc_ns.h: PROC_PID_INIT_INO */
+const HOST_PIDS = 'pid:[4026531836]';
 const SOCKET_NAME = 'shim-monitor.sock';
 
 export interface Found {
@@ -26,12 +28,15 @@ export interface Found {
 export interface Places {
   readonly runtimeDirectory?: string;
   readonly kataDirectories?: readonly string[];
+  /** Whether pids are those of the host; absent: the kernel is asked. */
+  readonly seesProcesses?: boolean;
 }
 
 /** @returns at most MAX_SANDBOXES, each id once */
 export function discover({
   runtimeDirectory = RUNTIME_DIRECTORY,
   kataDirectories = KATA_DIRECTORIES,
+  seesProcesses = isHostPids(),
 }: Places = {}): Found[] {
   const found = new Map<string, Found>();
   const sockets = new Set<string>();
@@ -39,7 +44,8 @@ export function discover({
     const socket = monitorSocket(directory);
     // Its link in Kata's directory, if it has one, is no sandbox of its own.
     sockets.add(socket);
-    if (!shimAlive) continue;
+    // Without the host's processes in sight, as in a container of Kubernetes, a socket stands for its shim.
+    if (!shimAlive && (seesProcesses || socketAt(socket) === undefined)) continue;
     // Ids repeat between namespaces; label values must not.
     const id = found.has(state.id) ? `${state.namespace}/${state.id}` : state.id;
     const { pid, startTime } = state.shim;
@@ -55,6 +61,15 @@ export function discover({
     }
   }
   return [...found.values()];
+}
+
+/** Whether this process is in the pid namespace that the kernel began with. */
+function isHostPids(): boolean {
+  try {
+    return readlinkSync('/proc/self/ns/pid') === HOST_PIDS;
+  } catch {
+    return true;
+  }
 }
 
 /** Where a socket, or a link to one, leads; undefined: nowhere. */

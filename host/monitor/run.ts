@@ -45,6 +45,8 @@ async function serve({ listen, runtimeEndpoint, logLevel }: Flags, version: Vers
     return 1;
   }
   log.info('kata-monitor answers', { address: addressText(bound(server, listen)), version: version.version });
+  if (process.geteuid?.() !== 0)
+    log.warn('sandboxes are root’s alone, and this process is not root: it will find none');
   monitor.look();
   const looking = setInterval(() => monitor.look(), LOOK_INTERVAL_MS);
   const signal = await ended();

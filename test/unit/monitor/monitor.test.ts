@@ -1,5 +1,6 @@
 /** The monitor of a node whose shims answer, hang, lie or are Kata's. */
 
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { request } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,6 +11,7 @@ import { MonitorLog } from '../../../host/monitor/log.ts';
 import { Monitor } from '../../../host/monitor/monitor.ts';
 import { MAX_AT_ONCE, type ScrapeLimits } from '../../../host/monitor/scrape.ts';
 import { MAX_PREFIXES, serverOf } from '../../../host/monitor/server.ts';
+import { identify } from '../../../host/sandbox/identity.ts';
 import { FakeNode, shimText } from './fake-node.ts';
 
 interface Context {
@@ -115,7 +117,7 @@ test('a shim that hangs, sends rubbish, or is gone costs its own metrics only', 
   await node.add('fails', () => '');
   await node.add('large', () => 'x'.repeat(5 * 1024 * 1024));
   const gone = await node.add('gone', () => shimText(1));
-  (await import('node:fs')).rmSync(`${gone}/shim-monitor.sock`);
+  rmSync(`${gone}/shim-monitor.sock`);
   const monitor = monitorOf(context, { sandboxTimeoutMs: 150 });
   const series = strictly((await get(context, '/metrics', { monitor })).text);
   const failed = (id: string) =>
@@ -209,8 +211,6 @@ test('Kata’s own shims are found beside ours, under the names that Kata’s mo
 test('ids that two namespaces share do not become the same series', async (context) => {
   const { node } = context;
   await node.add('twin', () => shimText(1));
-  const { mkdirSync, writeFileSync, readFileSync } = await import('node:fs');
-  const { identify } = await import('../../../host/sandbox/identity.ts');
   const first = identify('/run/containerd.sock', 'k8s.io', 'twin', node.runtimeDirectory).directory;
   const second = identify('/run/containerd.sock', 'other', 'twin', node.runtimeDirectory).directory;
   mkdirSync(second);
@@ -225,6 +225,16 @@ test('a sandbox whose shim has died is not running', async (context) => {
   await context.node.add('dead', () => shimText(1), { shim: { name: 'shim', pid: process.pid, startTime: 1 } });
   assert.is((await get(context, '/sandboxes')).text, '');
   assert.match((await get(context, '/metrics')).text, 'kata_monitor_running_shim_count 0\n');
+});
+
+test('in a container that does not see the host’s processes, a socket stands for its shim', async (context) => {
+  const shim = { name: 'shim', pid: process.pid, startTime: 1 };
+  await context.node.add('here', () => shimText(1), { shim });
+  const gone = await context.node.add('gone', () => shimText(1), { shim });
+  rmSync(`${gone}/shim-monitor.sock`);
+  const places = { ...context.node.places, seesProcesses: false };
+  const monitor = new Monitor({ runtimeEndpoint: '', log: new MonitorLog('panic'), places });
+  assert.equal(monitor.sandboxes(), ['here']);
 });
 
 test('starts are counted by phase, each sandbox once', async (context) => {
