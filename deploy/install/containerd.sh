@@ -75,7 +75,8 @@ with --containerd FILE and --containerd-config FILE, or leave its configuration 
     1.[0-5]) die "containerd $daemon is too old: 1.6 is the first that kata-edge works with" ;;
     # An import replaces the whole section of a plugin before 2.0: the handlers in the main file would be gone.
     1.* | 1 | 2)
-      [ -n "$CONFIG_VERSION" ] || if [ -f "$CONFIG" ] && grep -q '^[[:space:]]*\[' "$CONFIG"; then CONFIG_VERSION=1; else CONFIG_VERSION=2; fi
+      # A file that says no version is of the first, in which the plugin has another name.
+      [ -n "$CONFIG_VERSION" ] || if [ -f "$CONFIG" ]; then CONFIG_VERSION=1; else CONFIG_VERSION=2; fi
       BLOCK_FILE=$CONFIG
       ;;
     # One of another version than the main file's is not read, or makes the main file's sections unread.

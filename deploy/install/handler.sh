@@ -15,8 +15,17 @@ handler_table() { printf '^[[:space:]]*\\[.*runtimes\\.["'\'']\\{0,1\\}%s["'\'']
 # Names of the handlers that containerd makes of its configuration; one line each.
 handlers_known() {
   [ -n "$CONTAINERD" ] || return 0
-  ask -c "$(on_node "$CONFIG")" config dump 2>/dev/null |
+  configured_by_containerd |
     sed -n "s/^[[:space:]]*\[plugins\..*\.containerd\.runtimes\.[\"']\{0,1\}\([A-Za-z0-9_-]*\)[\"']\{0,1\}\]\$/\1/p" | sort -u
+}
+
+# What is in force. 1.6 and 1.7 do not dump a file that is not there.
+configured_by_containerd() {
+  if [ -f "$CONFIG" ]; then
+    ask -c "$(on_node "$CONFIG")" config dump 2>/dev/null
+  else
+    ask config default 2>/dev/null
+  fi
 }
 
 # Files that may define handlers: the main one, the template, what they import.
@@ -26,7 +35,7 @@ configuration_files() {
     printf '%s\n' "$file"
     # Imports are patterns, and absolute as a rule.
     without_our_lines <"$file" | tr '\n' ' ' | sed -n 's/.*imports[[:space:]]*=[[:space:]]*\[\([^]]*\)\].*/\1/p' |
-      tr ',' '\n' | sed -n "s/^[[:space:]]*[\"']\(\/[^\"']*\)[\"'].*/\1/p" | while read -r pattern; do
+      tr ',' '\n' | sed -n "s/^[[:space:]]*[\"']\(\/[^\"']*\)[\"'].*/\1/p" | while read -r pattern || [ -n "$pattern" ]; do
       directory=$ROOT${pattern%/*}
       for found in "$directory"/*; do
         # shellcheck disable=SC2254
@@ -103,7 +112,16 @@ handler_is_written() {
     written=$(sed -n "/^# kata-edge: begin/,/^# kata-edge: end/p" "$BLOCK_FILE")
     [ "$written" = "$(block_text)" ] || [ "$written" = "$(block_text runc)" ] || return 1
   fi
-  [ -z "$CONTAINERD" ] || handlers_known | grep -q -x -- "$HANDLER"
+  [ -z "$CONTAINERD" ] || cri_is_disabled || handlers_known | grep -q -x -- "$HANDLER"
+}
+
+# As Docker's packages ship it. ctr, nerdctl and docker need no handler.
+cri_is_disabled() {
+  [ -f "$CONFIG" ] || return 1
+  case $(tr '\n' ' ' <"$CONFIG" | sed -n 's/.*disabled_plugins[[:space:]]*=[[:space:]]*\[\([^]]*\)\].*/\1/p') in
+    *'"cri"'* | *"'cri'"* | *io.containerd.grpc.v1.cri*) return 0 ;;
+  esac
+  return 1
 }
 
 # What an earlier install wrote about containerd; the rest of the record stays.
@@ -186,9 +204,6 @@ $(block_text "$runc")"
   block_text "$runc" >>"$BLOCK_FILE.kata-edge"
   mv -f -- "$BLOCK_FILE.kata-edge" "$BLOCK_FILE"
   record edited "$BLOCK_FILE" "$(sum_of "$BLOCK_FILE") $backup"
-  case $(tr '\n' ' ' <"$BLOCK_FILE" | sed -n 's/.*disabled_plugins[[:space:]]*=[[:space:]]*\[\([^]]*\)\].*/\1/p') in
-    *cri*) warn "$(on_node "$BLOCK_FILE") disables containerd's CRI plugin: Kubernetes needs it, ctr, nerdctl and docker do not" ;;
-  esac
 }
 
 write_whole() {
@@ -200,6 +215,10 @@ write_whole() {
 
 # Asks containerd. Where it does not know the handler, or one that it knew is gone, everything is put back.
 expect_handlers() {
+  if cri_is_disabled; then
+    warn "$(on_node "$CONFIG") disables containerd's CRI plugin (disabled_plugins), which Kubernetes needs and ctr, nerdctl and docker do not"
+    return 0
+  fi
   [ -n "$CONTAINERD" ] || return 0
   after=$(handlers_known)
   lost=$(printf '%s\n' "$1" | while read -r name; do

@@ -19,7 +19,9 @@ verify_all() {
 
 verify_containerd() {
   check "the handler $HANDLER is written" handler_in_file
-  if [ -n "$CONTAINERD" ]; then
+  if cri_is_disabled; then
+    notice "note: $(on_node "$CONFIG") disables containerd's CRI plugin, which Kubernetes needs"
+  elif [ -n "$CONTAINERD" ]; then
     check "$CONTAINERD ($(containerd_version)) knows the handler $HANDLER" handler_known "$HANDLER"
     check "$CONTAINERD ($(containerd_version)) knows runc" handler_known runc
   fi

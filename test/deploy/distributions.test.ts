@@ -1,0 +1,337 @@
+/** install.sh on nodes of every distribution, by their files: what is written, what is refused, that nothing is left. */
+import { chmodSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { describe, type Finished, finish } from '../../setup/command.ts';
+import { type FakeNode, fakeNode, INSTALL, writeTree } from './node.ts';
+
+const K3S = '/var/lib/rancher/k3s/agent/etc/containerd';
+const RKE2 = '/var/lib/rancher/rke2/agent/etc/containerd';
+const MICROK8S = '/var/snap/microk8s/current/args/containerd-template.toml';
+const PLAIN = '/etc/containerd/config.toml';
+const V2 = '[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]';
+const V3 = "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.kata]";
+const SHIM = 'containerd-shim-kata-v2';
+
+interface Layout {
+  readonly name: string;
+  readonly files: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+  /** The file that gets the handler, and its table. */
+  readonly file: string;
+  readonly table: string;
+  /** What that file begins with. */
+  readonly head?: string;
+  readonly runtimePath: boolean;
+}
+
+const LAYOUTS: readonly Layout[] = [
+  {
+    name: 'containerd 1.x',
+    files: { [PLAIN]: 'version = 2\n' },
+    file: PLAIN,
+    table: V2,
+    head: 'version = 2\n',
+    runtimePath: false,
+  },
+  {
+    name: 'containerd 2.x',
+    files: { [PLAIN]: 'version = 3\n' },
+    file: '/etc/containerd/conf.d/kata-edge.toml',
+    table: V3,
+    runtimePath: false,
+  },
+  {
+    name: 'k3s with containerd 1.7',
+    files: {
+      [`${K3S}/config.toml`]: 'version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd.runtimes."runc"]\n',
+    },
+    file: `${K3S}/config.toml.tmpl`,
+    table: V2,
+    head: '{{ template "base" . }}\n',
+    runtimePath: true,
+  },
+  {
+    name: 'k3s with a template of the operator',
+    files: { [`${K3S}/config.toml`]: 'version = 2\n', [`${K3S}/config.toml.tmpl`]: '{{ template "base" . }}\n# mine' },
+    file: `${K3S}/config.toml.tmpl`,
+    table: V2,
+    head: '{{ template "base" . }}\n# mine\n',
+    runtimePath: true,
+  },
+  {
+    name: 'k3s with containerd 2, before it had drop-ins',
+    files: { [`${K3S}/config.toml`]: 'version = 3\n' },
+    file: `${K3S}/config-v3.toml.tmpl`,
+    table: V3,
+    head: '{{ template "base" . }}\n',
+    runtimePath: true,
+  },
+  {
+    name: 'k3s with drop-ins',
+    files: { [`${K3S}/config.toml`]: `version = 3\nimports = ["${K3S}/config-v3.toml.d/*.toml"]\n` },
+    file: `${K3S}/config-v3.toml.d/kata-edge.toml`,
+    table: V3,
+    runtimePath: true,
+  },
+  {
+    name: 'k3s that has never run',
+    files: { [`${K3S}/.keep`]: '' },
+    args: ['--config-version', '3'],
+    file: `${K3S}/config-v3.toml.tmpl`,
+    table: V3,
+    runtimePath: true,
+  },
+  {
+    name: 'RKE2 with drop-ins of version 2',
+    files: { [`${RKE2}/config.toml`]: `version = 2\nimports = ["${RKE2}/config.toml.d/*.toml"]\n` },
+    file: `${RKE2}/config.toml.d/kata-edge.toml`,
+    table: V2,
+    runtimePath: true,
+  },
+  {
+    name: 'RKE2',
+    files: { [`${RKE2}/config.toml`]: 'version = 3\n' },
+    file: `${RKE2}/config-v3.toml.tmpl`,
+    table: V3,
+    runtimePath: true,
+  },
+  {
+    name: 'k0s',
+    files: { '/etc/k0s/containerd.toml': '# k0s_managed=true\nversion = 3\n' },
+    file: '/etc/k0s/containerd.d/kata-edge.toml',
+    table: V3,
+    runtimePath: true,
+  },
+  {
+    name: 'k0s that has never run',
+    files: { '/var/lib/k0s/.keep': '' },
+    args: ['--config-version=2'],
+    file: '/etc/k0s/containerd.d/kata-edge.toml',
+    table: V2,
+    runtimePath: true,
+  },
+  {
+    name: 'MicroK8s',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: MicroK8s's own
+    files: { [MICROK8S]: 'version = 2\nroot = "${SNAP_COMMON}/containerd"\n' },
+    file: MICROK8S,
+    table: V2,
+    runtimePath: true,
+  },
+  {
+    name: 'a configuration elsewhere, in a path with spaces',
+    files: { '/data/my containerd/main config.toml': 'version = 3\n' },
+    args: ['--containerd-config', '/data/my containerd/main config.toml'],
+    file: '/data/my containerd/conf.d/kata-edge.toml',
+    table: V3,
+    runtimePath: false,
+  },
+];
+
+const test = suite('distributions');
+let node: FakeNode;
+
+test.before.each(async () => {
+  node = await fakeNode(undefined, 'a node');
+});
+
+test.after.each(() => node.remove());
+
+for (const { name, files, args = [], file, table, head = '', runtimePath } of LAYOUTS) {
+  test(name, async () => {
+    for (const [path, text] of Object.entries(files)) node.write(path, text);
+    const untouched = node.snapshot();
+    const dry = await good('install', '--dry-run', ...args);
+    assert.match(dry.stdout, `would write handler kata to ${file}`);
+    assert.equal(node.snapshot(), untouched, 'a dry run changes something');
+
+    await good('install', ...args);
+    const written = node.read(file);
+    assert.ok(written.startsWith(head), written);
+    assert.ok(written.includes(table), written);
+    assert.is(written.includes('runtime_path = "/opt/kata-edge/current/bin/containerd-shim-kata-v2"'), runtimePath);
+    assert.match(written, 'runtime_type = "io.containerd.kata.v2"');
+    assert.is(node.snapshot()[`/usr/local/bin/${SHIM}`], `-> /opt/kata-edge/current/bin/${SHIM}`);
+    assert.is(node.read('/etc/kata-containers/configuration.toml'), '# default of 1.2.3\n');
+
+    const installed = node.snapshot();
+    await good('install', ...args);
+    assert.equal(node.snapshot(), installed, 'a second install changes something');
+    await good('uninstall');
+    const left = Object.fromEntries(
+      Object.entries(node.snapshot()).filter(([path]) => !['/opt', '/var', '/var/lib'].includes(path)),
+    );
+    for (const path of ['/opt', '/var', '/var/lib']) delete untouched[path];
+    assert.equal(left, untouched);
+  });
+}
+
+test('the mode of an edited file stays, and its backup has it', async () => {
+  node.write(PLAIN, 'version = 2\n');
+  chmodSync(join(node.directory, PLAIN), 0o600);
+  await good('install');
+  assert.is(statSync(join(node.directory, PLAIN)).mode & 0o777, 0o600);
+  await good('uninstall');
+  assert.is(statSync(join(node.directory, PLAIN)).mode & 0o777, 0o600);
+});
+
+test('k3s that has never run is asked to', async () => {
+  node.write(`${K3S}/.keep`, '');
+  await refused(/start k3s once/, 'install');
+});
+
+test('a node without containerd, and one told to leave it alone', async () => {
+  await refused(/no containerd on this node/, 'install');
+  await good('install', '--no-containerd');
+  assert.ok(node.exists('/opt/kata-edge/current/bin/kata-runtime'));
+  assert.not.ok(node.exists('/etc/containerd'));
+});
+
+for (const place of ['/usr/local/bin', '/usr/bin', '/opt/kata/bin']) {
+  test(`another installation's shim in ${place}`, async () => {
+    node.write(PLAIN, 'version = 2\n');
+    node.write(`${place}/${SHIM}`, 'theirs');
+    const before = node.snapshot();
+    await refused(new RegExp(`another Kata installation.*${place}/${SHIM}.*--handler`, 's'), 'install');
+    assert.equal(node.snapshot(), before);
+
+    // Beside it, by a handler with a path; it stays where it is.
+    await good('install', '--handler', 'kata-edge');
+    assert.is(node.read(`${place}/${SHIM}`), 'theirs');
+    assert.match(node.read(PLAIN), 'runtimes.kata-edge]\n  runtime_type = "io.containerd.kata.v2"\n  runtime_path = ');
+    assert.ok(node.exists('/usr/local/bin/kata-runtime'));
+    await good('uninstall');
+    assert.is(node.read(`${place}/${SHIM}`), 'theirs');
+  });
+}
+
+test('--force replaces it until uninstall', async () => {
+  node.write(PLAIN, 'version = 2\n');
+  node.write(`/usr/local/bin/${SHIM}`, 'theirs');
+  await good('install', '--force');
+  assert.is(node.snapshot()[`/usr/local/bin/${SHIM}`], `-> /opt/kata-edge/current/bin/${SHIM}`);
+  await good('install', '--force');
+  await good('uninstall');
+  assert.is(node.read(`/usr/local/bin/${SHIM}`), 'theirs');
+});
+
+test('a handler that is there, in the main file or in an imported one', async () => {
+  const theirs = `${V2}\n  runtime_type = "io.containerd.kata.v2"\n`;
+  node.write(PLAIN, `version = 2\n${theirs}`);
+  await refused(/already has a runtime handler "kata".*\/etc\/containerd\/config\.toml/s, 'install');
+  node.write(PLAIN, 'version = 3\nimports = ["/opt/kata/containerd/config.d/kata-deploy.toml"]\n');
+  node.write('/opt/kata/containerd/config.d/kata-deploy.toml', `version = 3\n${V3}\n`);
+  await refused(/kata-deploy\.toml/, 'install');
+  assert.not.ok(node.exists('/opt/kata-edge'));
+});
+
+test("an operator's configuration is never touched, wherever it is", async () => {
+  node.write(PLAIN, 'version = 2\n');
+  node.write('/usr/share/defaults/kata-containers/configuration.toml', 'mine');
+  await good('install');
+  assert.not.ok(node.exists('/etc/kata-containers'));
+  await good('uninstall');
+  node.write('/etc/kata-containers/configuration.toml', 'mine');
+  await good('install');
+  await good('uninstall');
+  assert.is(node.read('/etc/kata-containers/configuration.toml'), 'mine');
+});
+
+test('a default that nobody edited is renewed with the version, an edited one stays', async () => {
+  node.write(PLAIN, 'version = 2\n');
+  await good('install');
+  await other('1.2.4', '');
+  assert.is(node.read('/etc/kata-containers/configuration.toml'), '# default of 1.2.4\n');
+  node.write('/etc/kata-containers/configuration.toml', 'edited');
+  assert.match((await other('1.2.5', '')).stdout, 'has been edited: it stays');
+  assert.is(node.read('/etc/kata-containers/configuration.toml'), 'edited');
+  const done = await good('uninstall');
+  assert.match(done.stderr, 'has been edited: it stays');
+});
+
+test('another build of the same version has a place of its own', async () => {
+  node.write(PLAIN, 'version = 2\n');
+  await good('install');
+  await other('1.2.3', 'rebuilt');
+  assert.is(node.snapshot()['/opt/kata-edge/current'], '-> 1.2.3-r2');
+  // Nobody uses the first: it is gone.
+  assert.not.ok(node.exists('/opt/kata-edge/1.2.3'));
+});
+
+test('a version that a sandbox names, or a bundle, stays until it does not', async () => {
+  node.write(PLAIN, 'version = 2\n');
+  await good('install');
+  node.write('/run/kata-containers/abc/state.json', '{"program":{"version":"1.2.3","lib":"/opt/kata-edge/1.2.3/lib"}}');
+  const bundle = '/run/containerd/io.containerd.runtime.v2.task/k8s.io/pod/shim-binary-path';
+  node.write(bundle, '/opt/kata-edge/1.2.3/bin/containerd-shim-kata-v2');
+  await other('1.2.4', '');
+  assert.ok(node.exists('/opt/kata-edge/1.2.3/lib/shim.cjs'));
+  rmSync(join(node.directory, '/run/kata-containers'), { recursive: true });
+  assert.match((await good('gc')).stdout, '1.2.3 is still used');
+  rmSync(join(node.directory, bundle));
+  assert.match((await good('gc')).stdout, '1.2.3 removed');
+  assert.not.ok(node.exists('/opt/kata-edge/1.2.3'));
+});
+
+test('bad words', async () => {
+  node.write(PLAIN, 'version = 2\n');
+  await refused(/a-z, 0-9/, 'install', '--handler', 'Kata');
+  await refused(/a-z, 0-9/, 'install', '--handler', 'kata"]');
+  await refused(/absolute path/, 'install', '--config-path', 'etc/kata.toml');
+  await refused(/is not a file/, 'install', '--config-path', '/etc/kata.toml');
+  await refused(/not one of 1, 2, 3, 4/, 'install', '--config-version', '5');
+  await refused(/not one of containerd, k3s/, 'install', '--distribution', 'nomad');
+  await refused(/no option --frobnicate/, 'install', '--frobnicate');
+  await refused(/needs a value/, 'install', '--handler');
+  await refused(/no command frobnicate/, 'frobnicate');
+  symlinkSync('/elsewhere.toml', join(node.directory, '/etc/containerd/link.toml'));
+  await refused(
+    /symbolic link/,
+    'install',
+    '--containerd-config',
+    '/etc/containerd/link.toml',
+    '--config-version',
+    '2',
+  );
+  assert.not.ok(node.exists('/opt'));
+});
+
+test("an operator's choices for the package's scripts", async () => {
+  node.write(PLAIN, 'version = 2\n');
+  node.write('/etc/kata-edge/install.conf', '# beside Kata\nHANDLER=kata-edge\n');
+  await good('install');
+  assert.match(node.read(PLAIN), 'runtimes.kata-edge]');
+  // The command line comes first.
+  await good('install', '--handler', 'edge');
+  assert.match(node.read(PLAIN), 'runtimes.edge]');
+  assert.not.match(node.read(PLAIN), 'runtimes.kata-edge]');
+});
+
+async function good(...args: string[]): Promise<Finished> {
+  const done = await node.install(...args);
+  assert.is(done.code, 0, describe(done));
+  return done;
+}
+
+async function refused(reason: RegExp, ...args: string[]): Promise<void> {
+  const done = await node.install(...args);
+  assert.is.not(done.code, 0, describe(done));
+  assert.match(done.stderr, reason);
+}
+
+/** Installs another tree over what is there. */
+async function other(version: string, mark: string): Promise<Finished> {
+  const tree = mkdtempSync('/tmp/kata-edge-tree-');
+  try {
+    writeTree(tree, version, mark);
+    const done = await finish([INSTALL, 'install', '--root', node.directory, '--tree', tree, '--no-restart']);
+    assert.is(done.code, 0, describe(done));
+    return done;
+  } finally {
+    rmSync(tree, { recursive: true });
+  }
+}
+
+test.run();
