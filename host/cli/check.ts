@@ -22,7 +22,7 @@ export const check: Command = {
   description: [
     'Looks at the processor, the kernel, devices, memory, cgroups, QEMU, virtiofsd, the guest, the configuration file and containerd. Nothing is changed and nothing is loaded; where KVM has to be tried, a guest kernel is booted once, and the answer kept until the next boot.',
     'Prints what is wrong with what to do about it, then "System is capable of running Kata Containers" where processor and kernel allow it, and "System can currently create Kata Containers" where nothing hinders it now. The second needs root. Without KVM sandboxes run under emulation: a warning.',
-    'Releases are looked for only where the environment names a list of them: KATA_RELEASE_URL, the address of a JSON document as GitHub gives it. KATA_CHECK_NO_NETWORK, set to anything, is the same as --no-network-checks.',
+    'Releases are looked for only where the environment names a list of them: KATA_RELEASE_URL, the address of a JSON document as GitHub gives it. KATA_CHECK_NO_NETWORK, set to anything, is the same as --no-network-checks. CONTAINERD_ADDRESS is the socket of a containerd that is elsewhere than usual.',
   ],
   operands: [
     {

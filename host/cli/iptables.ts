@@ -25,6 +25,7 @@ export const iptables: Command = {
     {
       name: 'get',
       summary: 'print the rules',
+      operands: [{ name: 'SANDBOX', kind: 'sandbox', optional: true, summary: 'the same as --sandbox-id' }],
       options: OPTIONS,
       examples: [['iptables get --sandbox-id 2f8a', 'rules for IPv4']],
       run: get,
@@ -44,7 +45,9 @@ export const iptables: Command = {
 
 async function get(call: Call): Promise<number> {
   const { ask, requiredSandbox } = await import('./sandbox.ts');
-  call.output.write((await ask(requiredSandbox(call), { method: 'GET', path: pathOf(call) })).toString('utf8'));
+  call.output.write(
+    (await ask(requiredSandbox(call, call.words[0]), { method: 'GET', path: pathOf(call) })).toString('utf8'),
+  );
   return 0;
 }
 

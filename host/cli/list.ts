@@ -82,7 +82,16 @@ function containerRow(
 
 function jsonOf({ createdAt, ...report }: SandboxReport): Record<string, unknown> {
   const uptimeSeconds = createdAt === 0 ? null : Math.max(0, Math.round((Date.now() - createdAt) / 1000));
-  return { ...report, createdAt, uptimeSeconds, pod: report.pod ?? null, memoryBytes: report.memoryBytes ?? null };
+  // Every name is always there, so that scripts find it.
+  return {
+    ...report,
+    createdAt,
+    uptimeSeconds,
+    pod: report.pod ?? null,
+    memoryBytes: report.memoryBytes ?? null,
+    vcpus: report.vcpus ?? null,
+    guestMemoryMib: report.guestMemoryMib ?? null,
+  };
 }
 
 function shown(id: string, whole: boolean): string {

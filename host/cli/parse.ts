@@ -128,7 +128,10 @@ function faultOf(words: readonly string[], path: readonly Command[]): UsageError
   const missing = operands.slice(words.length).find((operand) => !operand.optional);
   if (missing) return new UsageError(`${missing.name} is missing`, path);
   const extra = words[operands.length];
-  if (extra !== undefined) return new UsageError(`unexpected word: ${quoted(extra)}`, path);
+  if (extra !== undefined) {
+    const advice = command.rest === undefined ? '' : `; a command stands behind "--": -- ${extra.slice(0, QUOTED)}`;
+    return new UsageError(`unexpected word: ${quoted(extra)}${advice}`, path);
+  }
   for (const [at, operand] of operands.entries()) {
     const word = words[at];
     if (word === undefined || !operand.choices || operand.choices.includes(word)) continue;

@@ -32,10 +32,11 @@ export function sandboxNamed(call: Call, text: string): SandboxRecord {
 
 /**
  * The sandbox of --sandbox-id.
+ * @param word what names it where the option does not
  * @throws UsageError when there is none; KataError of `sandboxNamed`
  */
-export function requiredSandbox(call: Call): SandboxRecord {
-  const text = call.option('sandbox-id');
+export function requiredSandbox(call: Call, word?: string): SandboxRecord {
+  const text = call.option('sandbox-id') ?? word;
   if (text === undefined) throw new UsageError('--sandbox-id is missing', call.path);
   return sandboxNamed(call, text);
 }

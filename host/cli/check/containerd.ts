@@ -70,13 +70,15 @@ export const containerd: Check = {
   summary: `containerd has a runtime of type ${RUNTIME_TYPE} (asked over its socket, else read from its files)`,
   decides: 'nothing',
   run: async ({ machine }) => {
-    const places = PLACES.filter(
+    const named = machine.containerdSocket;
+    const all = named === '' ? PLACES : [{ name: named, socket: named, files: [], directories: [] }];
+    const places = all.filter(
       (place) => exists(machine, place.socket) || place.files.some((file) => exists(machine, file)),
     );
     if (places.length === 0) {
       return warning(
-        'no containerd is installed where one is usually',
-        'install containerd, k3s, RKE2, k0s or microk8s',
+        named === '' ? 'no containerd is installed where one is usually' : `there is no ${named} (CONTAINERD_ADDRESS)`,
+        'install containerd, k3s, RKE2, k0s or microk8s; the environment names one elsewhere: CONTAINERD_ADDRESS',
       );
     }
     return Promise.all(places.map((place) => placeFinding(machine, place)));

@@ -32,6 +32,8 @@ export interface CheckedMachine {
   readonly kernel: string;
   /** Directories of programs. */
   readonly path: readonly string[];
+  /** Socket of a containerd that is where none usually is (CONTAINERD_ADDRESS, as ctr has it); empty: none. */
+  readonly containerdSocket: string;
   /** Runs a program for its words; never longer than PROGRAM_MS. */
   readonly run: (program: string, args: readonly string[]) => Promise<Said>;
 }
@@ -45,6 +47,7 @@ export function realMachine(environment: NodeJS.ProcessEnv): CheckedMachine {
     kernel: release(),
     // sbin too: a user's PATH often lacks it, containerd's does not.
     path: [...new Set(`${environment.PATH ?? ''}:${USUAL_PATH}`.split(':').filter((one) => one.startsWith('/')))],
+    containerdSocket: environment.CONTAINERD_ADDRESS ?? '',
     run: runProgram,
   };
 }

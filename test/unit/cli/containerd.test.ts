@@ -109,6 +109,17 @@ test('a containerd that runs is asked, whatever its files say', async () => {
   );
 });
 
+test('one that is elsewhere, and one that is not there', async () => {
+  const fake = goodMachine();
+  await serve(fake, good(CONFIG));
+  const at = (containerdSocket: string): Fake => ({
+    ...fake,
+    situation: () => ({ ...fake.situation(), machine: { ...fake.machine, containerdSocket } }),
+  });
+  assert.match(await told(at(SOCKET)), 'ok: containerd 1.7.24');
+  assert.match(await told(at('/elsewhere.sock')), 'warning: there is no /elsewhere.sock');
+});
+
 test('one that runs without the runtime', async () => {
   const fake = goodMachine();
   await serve(fake, good({ containerd: { runtimes: { runc: { runtimeType: 'io.containerd.runc.v2' } } } }));

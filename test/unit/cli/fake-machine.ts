@@ -102,6 +102,7 @@ export function goodMachine(cpuinfo: string = CPUINFO.intel, arch = 'x64', uid =
     uid,
     kernel: KERNEL,
     path: ['/usr/bin'],
+    containerdSocket: '',
     run: async (program, args) =>
       answers.get(`${program} ${args.join(' ')}`.trim()) ?? { code: -1, text: `${program}: not found` },
   };

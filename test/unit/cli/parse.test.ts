@@ -84,6 +84,7 @@ for (const [line, expected] of [
   ['-l loud list', '--log-level is "loud"; it must be one of trace, debug, info, warning, error, critical'],
   ['metrics', 'SANDBOX is missing'],
   ['metrics a b', 'unexpected word: "b"'],
+  ['exec a ls', 'unexpected word: "ls"; a command stands behind "--": -- ls'],
   [
     'check lits',
     'WHAT is "lits"; it must be one of all, no-network-checks, check-version-only, only-list-releases, include-all-releases, list; did you mean list?',
