@@ -90,12 +90,7 @@ for (const [words, offered] of CASES) {
 }
 
 test('bash: both names are completed', async () => {
-  const stdout = await succeed([
-    'bash',
-    '--norc',
-    '-c',
-    `. '${directory}/bash'; complete -p kata-runtime kata-ctl`,
-  ]);
+  const stdout = await succeed(['bash', '--norc', '-c', `. '${directory}/bash'; complete -p kata-runtime kata-ctl`]);
   assert.is(stdout, 'complete -F _kata_runtime kata-runtime\ncomplete -F _kata_runtime kata-ctl\n');
 });
 
