@@ -15,6 +15,7 @@ import { type HashedAsset, placeOf, type Row, type Rows, schemaOf } from './anno
 import { OTHER_ROWS, RUNTIME_ROWS } from './annotations-runtime.ts';
 import { type Configuration, reconfigure } from './configuration.ts';
 import type { Merged } from './files.ts';
+import { nearest } from './nearest.ts';
 import { REMOTE, show } from './values.ts';
 
 const HYPERVISOR = `${CONFIG_PREFIX}hypervisor.`;
@@ -75,7 +76,7 @@ function applyOne(wishes: Wishes, name: string, text: string): void {
   }
   const row = find(name, configuration);
   if (!row) {
-    wishes.ignored.push({ name, why: 'no such annotation is known' });
+    wishes.ignored.push({ name, why: unknown(name, PREFIX, RUNTIME_ROWS) });
     return;
   }
   if (row.refused !== undefined) throw notSupported(name, row.refused);
@@ -105,10 +106,17 @@ function find(name: string, { remote }: Configuration): Row | undefined {
   if (!name.startsWith(HYPERVISOR)) {
     return name.startsWith(PREFIX) ? own(RUNTIME_ROWS, name.slice(PREFIX.length)) : own(OTHER_ROWS, name);
   }
-  const row = own(remote ? REMOTE_ROWS : HYPERVISOR_ROWS, name.slice(HYPERVISOR.length));
+  const rows = remote ? REMOTE_ROWS : HYPERVISOR_ROWS;
+  const row = own(rows, name.slice(HYPERVISOR.length));
   if (row) return row;
   // Kata's Rust runtime too refuses those that it does not know.
-  throw notSupported(name, remote ? `[${REMOTE}] knows no such annotation` : 'no such annotation is known');
+  if (remote) throw notSupported(name, `[${REMOTE}] knows no such annotation`);
+  throw notSupported(name, unknown(name, HYPERVISOR, rows));
+}
+
+function unknown(name: string, prefix: string, rows: Rows): string {
+  const meant = nearest(name.slice(prefix.length), Object.keys(rows));
+  return `no such annotation is known${meant === undefined ? '' : `; did you mean ${prefix}${meant}?`}`;
 }
 
 function checkEnabled(name: string, row: Row, configuration: Configuration): void {
@@ -157,5 +165,6 @@ function located(configuration: Configuration, hash: Wishes['hashes'][number]): 
 }
 
 function notSupported(name: string, why: string): KataError {
-  return new KataError('unimplemented', `annotation ${show(name)} is not supported: ${why}; remove it from the pod`);
+  const advice = why.endsWith('?') ? '' : '; remove it from the pod';
+  return new KataError('unimplemented', `annotation ${show(name)} is not supported: ${why}${advice}`);
 }

@@ -28,6 +28,9 @@ const KATA_READS_IN_FLIGHT = 1;
 /** Vsock port where Kata's agent has its debug console; ours needs none. */
 const KATA_CONSOLE_PORT = 1026;
 
+/** Most annotations without effect that the log names: whoever makes pods writes them. */
+const MAX_TOLD = 16;
+
 /** What somebody wants a sandbox for. */
 export interface SandboxOrder {
   readonly spec: SandboxSpec;
@@ -95,8 +98,9 @@ export async function configurationFor(
   for (const note of configuration.notes) log.warn('configuration', { note });
   const annotated = await annotate(configuration, spec.annotations);
   if (annotated.ignored.length > 0) {
-    const names = annotated.ignored.map(({ name, why }) => `${name} (${why})`);
-    log.warn('annotations without effect', { names: names.join(', ') });
+    const names = annotated.ignored.slice(0, MAX_TOLD).map(({ name, why }) => `${name} (${why})`);
+    const more = annotated.ignored.length - names.length;
+    log.warn('annotations without effect', { names: names.join(', '), ...(more > 0 ? { more } : {}) });
   }
   if (annotated.hashes.length > 0) {
     const { checkHashes } = await import('../config/annotations-hash.ts');

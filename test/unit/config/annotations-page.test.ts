@@ -21,7 +21,8 @@ shared_fs virtio_fs_daemon virtio_fs_cache virtio_fs_cache_size virtio_fs_extra_
 disable_block_device_use enable_iothreads indep_iothreads block_device_cache_set block_device_cache_direct block_device_cache_noflush
 blk_logical_sector_size blk_physical_sector_size rx_rate_limiter_max_rate tx_rate_limiter_max_rate cc_init_data network_queues
 block_device_num_queues block_device_queue_size hugepage_type prefetch_files.list asset_hash_type`.split(/\s+/);
-const OTHERS = `asset_hash_type enable_vcpus_pinning container.resource.swappiness container.resource.swap_in_bytes
+const OTHERS =
+  `config_path asset_hash_type enable_vcpus_pinning container.resource.swappiness container.resource.swap_in_bytes
 config.runtime.disable_guest_seccomp config.runtime.sandbox_cgroup_only config.runtime.enable_pprof config.runtime.disable_new_netns
 config.runtime.create_container_timeout config.runtime.experimental_force_guest_pull config.runtime.guest_selinux_label
 config.runtime.experimental config.runtime.internetworking_model config.runtime.vfio_mode config.runtime.enable_vcpus_pinning

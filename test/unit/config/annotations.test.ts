@@ -115,6 +115,8 @@ test('an unknown annotation of the hypervisor is refused, whatever is enabled', 
     assert.is(thrown.code, 'unimplemented', name);
     assert.match(thrown.message, /is not supported: no such annotation is known/);
   }
+  const near = await refusal(all, { 'hypervisor.default_maxvcpus': '1' });
+  assert.match(near.message, /did you mean io\.katacontainers\.config\.hypervisor\.default_max_vcpus\?$/);
 });
 
 test('sizes that cannot be', async () => {
@@ -223,6 +225,10 @@ test('what somebody counts on, and there is none of, is refused by name', async 
     assert.ok(['unimplemented', 'invalid_argument'].includes(thrown.code), `${name}: ${thrown.code}`);
     assert.ok(thrown.message.includes(CONFIG_PREFIX + name), thrown.message);
   }
+  for (const name of ['io.katacontainers.config_path', SGX]) {
+    const thrown = await annotate(plain, { [name]: '/etc/passwd' }).catch((error: KataError) => error);
+    assert.is((thrown as KataError).code, 'unimplemented', name);
+  }
   try {
     await annotate(plain, { [SGX]: '64Mi' });
     assert.unreachable();
@@ -305,6 +311,8 @@ test('others are told with the reason, and left out', async () => {
     [256, [`${CONFIG_PREFIX}runtime.no_such`, `${CONFIG_PREFIX}runtime.vfio_mode`]],
   );
   for (const { why } of ignored) assert.ok(why.length > 5, why);
+  const near = await apply(plain, { 'runtime.sandbox_cgroup_onyl': 'true' });
+  assert.match(near.ignored[0]?.why ?? '', /did you mean .*runtime\.sandbox_cgroup_only\?$/);
   const container = await annotate(plain, { 'io.katacontainers.container.resource.swappiness': '60' });
   assert.match(container.ignored[0]?.why ?? '', /swap/);
   // Without effect, but checked: a mistake is told at once.
