@@ -35,6 +35,15 @@ function hooks(lists: Record<string, readonly string[]>): Record<string, unknown
   };
 }
 
+/** A configuration whose guest is one of Kata's. */
+function kataGuest(shim: Harness): void {
+  const image = join(shim.directory, 'kata.img');
+  const disk = Buffer.alloc(512);
+  disk.writeUInt16BE(0x55aa, 510);
+  writeFileSync(image, disk);
+  writeFileSync(join(shim.directory, 'configuration.toml'), `[hypervisor.qemu]\nimage = "${image}"\n`);
+}
+
 /** Calls to the guest of these names, in order. */
 function calls({ guest }: Harness, ...names: string[]): string[] {
   return guest.calls.filter((call) => names.includes(call));
@@ -81,14 +90,45 @@ test("the host's network is refused, and nothing is started", async ({ shim }) =
   assert.not.ok(existsSync(shim.runtimeDirectory));
 });
 
+test("a Kata guest's agent is given the pod's policy before anything else; one that has no policy engine gets no pod", async ({
+  shim,
+}) => {
+  const annotations = {
+    'io.katacontainers.config.agent.policy': Buffer.from('package agent_policy').toString('base64'),
+  };
+  kataGuest(shim);
+  shim.guest.answers.set('SetPolicy', {});
+  await shim.create('c1', ['sleep'], { spec: { annotations } });
+  const told = shim.guest.calls.filter((call) => /^[A-Z]/.test(call) && call !== 'Check');
+  assert.is(told[0], 'SetPolicy');
+  assert.ok(told.includes('CreateSandbox'));
+  assert.equal(shim.guest.requests.find(({ method }) => method === 'SetPolicy')?.request, {
+    policy: 'package agent_policy',
+  });
+
+  const other = await Harness.start();
+  try {
+    kataGuest(other);
+    const thrown = await failure(other.create('c1', ['sleep'], { spec: { annotations } }));
+    assert.match(thrown.message, /SetPolicy is not implemented/);
+    assert.not.ok(other.guest.calls.includes('CreateSandbox'));
+    assert.not.ok(existsSync(other.runtimeDirectory));
+  } finally {
+    await other.close();
+  }
+});
+
+test('our own guest, which follows no policy, is not started with one', async ({ shim }) => {
+  const annotations = { 'io.katacontainers.config.agent.policy': 'cGFja2FnZSBh' };
+  const thrown = await failure(shim.create('c1', ['sleep'], { spec: { annotations } }));
+  assert.match(thrown.message, /agent\.kata\.policy is set: our own guest's agent follows no policy/);
+  assert.equal(shim.guest.calls, []);
+});
+
 test("a NIC that Kata's agent does not find at once is told again; another failure undoes the sandbox", async ({
   shim,
 }) => {
-  const image = join(shim.directory, 'kata.img');
-  const disk = Buffer.alloc(512);
-  disk.writeUInt16BE(0x55aa, 510);
-  writeFileSync(image, disk);
-  writeFileSync(join(shim.directory, 'configuration.toml'), `[hypervisor.qemu]\nimage = "${image}"\n`);
+  kataGuest(shim);
   shim.guest.nics.push('eth0');
   shim.guest.failures.set('UpdateInterface', new KataError('internal', 'Link not found (02:00)'));
   const creating = shim.create('c1', ['sleep'], { spec: network('/run/netns/pod') });
