@@ -1,6 +1,6 @@
 /** Whether containerd knows the runtime: it is asked itself, and where it cannot be asked, its files are read. */
 import { statSync } from 'node:fs';
-import { reasonOf } from '../../error.ts';
+import { KataError, reasonOf } from '../../error.ts';
 import { oneLine } from '../../tail.ts';
 import { askCri } from './cri.ts';
 import { type Check, type Finding, ok, skipped, warning } from './finding.ts';
@@ -8,8 +8,11 @@ import { type CheckedMachine, exists, namesIn, programPath, readText } from './m
 
 /** The runtime's type in containerd's configuration. */
 export const RUNTIME_TYPE = 'io.containerd.kata.v2';
+/** What of this project's shim's `-v` no other has. */
+const PROJECT = 'kata-edge';
 /** What containerd looks for in its PATH. */
 const SHIM = 'containerd-shim-kata-v2';
+const NO_CRI = 'has its CRI plugin switched off (disabled_plugins)';
 /** Most files of a configuration that are read. */
 const MAX_FILES = 64;
 
@@ -72,9 +75,7 @@ export const containerd: Check = {
   run: async ({ machine }) => {
     const named = machine.containerdSocket;
     const all = named === '' ? PLACES : [{ name: named, socket: named, files: [], directories: [] }];
-    const places = all.filter(
-      (place) => exists(machine, place.socket) || place.files.some((file) => exists(machine, file)),
-    );
+    const places = installed(machine, all);
     if (places.length === 0) {
       return warning(
         named === '' ? 'no containerd is installed where one is usually' : `there is no ${named} (CONTAINERD_ADDRESS)`,
@@ -91,10 +92,10 @@ export const shimInPath: Check = {
   decides: 'nothing',
   run: async ({ machine }) => {
     const path = programPath(machine, SHIM);
-    if (path !== undefined) return ok(path);
+    if (path !== undefined) return shimFinding(machine, path, path);
     const handlers = (await Promise.all(PLACES.map((place) => handlersInFiles(machine, place)))).flat();
     const named = handlers.find(({ runtimePath }) => runtimePath !== '' && exists(machine, runtimePath));
-    if (named) return ok(`${named.runtimePath} (runtime_path of ${named.name})`);
+    if (named) return shimFinding(machine, named.runtimePath, `${named.runtimePath} (runtime_path of ${named.name})`);
     return warning(
       `${SHIM} is in no directory of PATH`,
       "link it into /usr/local/bin, or name it as runtime_path of the runtime in containerd's configuration",
@@ -102,9 +103,36 @@ export const shimInPath: Check = {
   },
 };
 
+/** Kata's own shim goes by the same name. */
+async function shimFinding(machine: CheckedMachine, path: string, told: string): Promise<Finding> {
+  const { code, text } = await machine.run(path, ['-v']);
+  const version = oneLine(text.split('\n')[0] ?? '', 200);
+  if (code === 0 && version.includes(PROJECT)) return ok(`${told}: ${version}`);
+  if (code !== 0) return warning(`${told} -v failed: ${version}`, `correct the link: ls -l ${path}`);
+  return warning(
+    `${told} is another program: ${version}`,
+    `pods get that one; link this installation's in its place: ls -l ${path}`,
+  );
+}
+
+/** Places that have files or, where several share a socket, one that has it. */
+function installed(machine: CheckedMachine, places: readonly Place[]): Place[] {
+  const configured = places.filter(({ files }) => files.some((file) => exists(machine, file)));
+  const taken = new Set(configured.map(({ socket }) => socket));
+  const others = places.filter(({ socket }) => {
+    if (taken.has(socket) || !exists(machine, socket)) return false;
+    taken.add(socket);
+    return true;
+  });
+  return [...configured, ...others];
+}
+
 async function placeFinding(machine: CheckedMachine, place: Place): Promise<Finding> {
   const asked = await ask(machine, place);
   if (typeof asked === 'object') return judge(asked.who, asked.handlers);
+  if (asked === NO_CRI) {
+    return skipped(`${place.name} (${place.socket}) ${NO_CRI}: Kubernetes needs it; ctr, nerdctl and docker do not`);
+  }
   const read = await handlersInFiles(machine, place);
   if (machine.uid !== 0 && read.length === 0) return skipped(`${place.name}: ${asked}`);
   const finding = judge(`${place.name}'s files`, read);
@@ -122,6 +150,7 @@ async function ask(
     const { who, config } = await askCri(path);
     return { who: `${who} (${socket})`, handlers: handlersOf(config) };
   } catch (thrown) {
+    if (thrown instanceof KataError && thrown.code === 'unimplemented') return NO_CRI;
     return `${name} does not answer: ${oneLine(reasonOf(thrown), 200)}`;
   }
 }
@@ -154,8 +183,9 @@ export function handlersOf(config: unknown): Handler[] {
   const found: Handler[] = [];
   walk(config, (name, runtime) => {
     const type = runtime.runtimeType ?? runtime.runtime_type;
-    if (type !== RUNTIME_TYPE) return;
     const runtimePath = runtime.runtimePath ?? runtime.runtime_path;
+    // A type of any name may have our shim's path.
+    if (type !== RUNTIME_TYPE && !(typeof runtimePath === 'string' && runtimePath.endsWith(`/${SHIM}`))) return;
     const annotations = runtime.PodAnnotations ?? runtime.podAnnotations ?? runtime.pod_annotations;
     found.push({
       name,

@@ -11,6 +11,9 @@ export const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 /** gRPC's frame: a byte for compression, a length of four. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md */
 const FRAME_HEAD_BYTES = 5;
 
+/** gRPC's status where no such service is. */
+const UNIMPLEMENTED = '12';
+
 /** CRI's VersionResponse, StatusResponse: the fields that are looked at. */
 interface VersionAnswer {
   runtime_name: string;
@@ -38,7 +41,7 @@ export interface CriAnswer {
 
 /**
  * @param socket path of containerd's socket
- * @throws KataError `unavailable`: it does not answer in time, or not as the CRI does
+ * @throws KataError `unimplemented`: there is no CRI; `unavailable`: it does not answer in time, or not as the CRI does
  */
 export async function askCri(socket: string): Promise<CriAnswer> {
   const { connect } = await import('node:http2');
@@ -48,6 +51,7 @@ export async function askCri(socket: string): Promise<CriAnswer> {
     const { info } = decode(StatusAnswer, await call(session, 'Status', VERBOSE));
     return { who: `${version.runtime_name} ${version.runtime_version}`, config: JSON.parse(info.config ?? 'null') };
   } catch (thrown) {
+    if (thrown instanceof KataError) throw thrown;
     throw new KataError('unavailable', `${socket}: ${reasonOf(thrown)}`, { cause: thrown });
   } finally {
     session.destroy();
@@ -87,7 +91,9 @@ function call(session: ClientHttp2Session, method: string, request: Uint8Array):
     stream.on('error', end);
     stream.on('end', () => {
       const body = Buffer.concat(chunks).subarray(FRAME_HEAD_BYTES);
-      end(status === '0' ? undefined : new Error(`${method}: gRPC status ${status || 'missing'} ${text}`.trim()), body);
+      const what = `${method}: gRPC status ${status || 'missing'} ${text}`.trim();
+      if (status === UNIMPLEMENTED) end(new KataError('unimplemented', what));
+      else end(status === '0' ? undefined : new Error(what), body);
     });
     stream.end(Buffer.concat([head(request.length), request]));
   });

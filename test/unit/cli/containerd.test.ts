@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { containerd, handlersOf, PLACES, shimInPath } from '../../../host/cli/check/containerd.ts';
 import { askCri, CRI_MS, MAX_ANSWER_BYTES } from '../../../host/cli/check/cri.ts';
 import type { Finding } from '../../../host/cli/check/finding.ts';
-import { CONTAINERD, type Fake, goodMachine } from './fake-machine.ts';
+import { CONTAINERD, type Fake, goodMachine, SHIM_SAYS } from './fake-machine.ts';
 
 const test = suite('containerd as check finds it');
 const SOCKET = '/run/containerd/containerd.sock';
@@ -127,11 +127,7 @@ test('one that runs without the runtime', async () => {
 });
 
 for (const [name, answer, expected] of [
-  [
-    'an error',
-    (_method, stream) => reply(stream, Buffer.alloc(0), '12', 'unknown service runtime.v1.RuntimeService'),
-    /gRPC status 12 unknown service/,
-  ],
+  ['an error', (_method, stream) => reply(stream, Buffer.alloc(0), '13', 'broken'), /gRPC status 13 broken/],
   [
     'no gRPC',
     (_method, stream) => {
@@ -174,6 +170,39 @@ for (const [name, answer, expected] of [
     assert.match(text, 'runtime kata');
   });
 }
+
+test('one whose CRI is switched off', async () => {
+  const fake = goodMachine();
+  await serve(fake, (_method, stream) =>
+    reply(stream, Buffer.alloc(0), '12', 'unknown service runtime.v1.RuntimeService'),
+  );
+  assert.match(await told(fake), /^skipped: containerd .* has its CRI plugin switched off/);
+});
+
+test('k3s and RKE2 share a socket, and are told once', async () => {
+  const fake = goodMachine();
+  fake.remove('/etc/containerd');
+  fake.write('/run/k3s/containerd/containerd.sock', '');
+  assert.is((await find(fake)).length, 1);
+  fake.write('/var/lib/rancher/rke2/agent/etc/containerd/config.toml', CONTAINERD);
+  assert.match(await told(fake), /^warning: rke2 does not run[^|]*runtime kata$/);
+});
+
+test("a shim that is Kata's, or does not run", async () => {
+  const fake = goodMachine();
+  const shim = async (): Promise<string> => {
+    const { status, found } = (await shimInPath.run(fake.situation())) as Finding;
+    return `${status}: ${found}`;
+  };
+  assert.match(await shim(), /^ok: .*kata-edge 0.1.0/);
+  fake.says('/usr/bin/containerd-shim-kata-v2 -v', {
+    code: 0,
+    text: 'Kata Containers containerd shim (Golang): id: "io.containerd.kata.v2"\n',
+  });
+  assert.match(await shim(), /^warning: .* is another program: Kata Containers containerd shim/);
+  fake.says('/usr/bin/containerd-shim-kata-v2 -v', { code: 126, text: 'node: not found' });
+  assert.match(await shim(), /^warning: .* -v failed: node: not found/);
+});
 
 test('the limits of an answer', () => {
   assert.ok(CRI_MS <= 5000);
@@ -218,6 +247,7 @@ test('a shim that is named instead of being in PATH', async () => {
   );
   assert.is(((await shimInPath.run(fake.situation())) as Finding).status, 'warning');
   fake.write('/opt/kata-edge/current/bin/containerd-shim-kata-v2', '');
+  fake.says('/opt/kata-edge/current/bin/containerd-shim-kata-v2 -v', { code: 0, text: SHIM_SAYS });
   assert.match(((await shimInPath.run(fake.situation())) as Finding).found, 'runtime_path of kata');
 });
 

@@ -77,6 +77,8 @@ const QEMU_SAYS: Readonly<Record<string, string>> = {
   '-accel help': 'Accelerators supported in QEMU binary:\ntcg\nkvm\n',
 };
 
+export const SHIM_SAYS = 'containerd-shim-kata-v2: kata-edge 0.1.0 (commit 0123456789ab)\n';
+
 export interface Fake {
   readonly machine: CheckedMachine;
   readonly situation: (more?: Partial<Situation>) => Situation;
@@ -140,6 +142,7 @@ function furnish({ write, says, machine }: Fake, cpuinfo: string): void {
   const qemu = `/usr/bin/qemu-system-${arm ? 'aarch64' : 'x86_64'}`;
   write(qemu, '', 0o755);
   for (const [args, text] of Object.entries(QEMU_SAYS)) says(`${qemu} ${args}`, { code: 0, text });
+  says('/usr/bin/containerd-shim-kata-v2 -v', { code: 0, text: SHIM_SAYS });
   write('/usr/libexec/virtiofsd', '', 0o755);
   says('/usr/libexec/virtiofsd --version', { code: 0, text: 'virtiofsd 1.10.0\n' });
   write('/guest/vmlinux', kernelOf(arm ? 183 : 62));
