@@ -221,6 +221,13 @@ export const MONITOR = {
     [],
     'seconds',
   ),
+  pauses: kata(
+    'kata_monitor_go_gc_duration_seconds',
+    'summary',
+    'Pauses of kata-monitor for garbage collection, by the name under which dashboards made for Kata look for them',
+    [],
+    'seconds',
+  ),
   threads: kata(
     'kata_monitor_go_threads',
     'gauge',

@@ -10,32 +10,45 @@ export class Durations {
 
   /** @param action one of few: each has its counts for good */
   record(action: string, milliseconds: number): void {
-    let histogram = this.#actions.get(action);
-    if (histogram === undefined) {
-      histogram = new Histogram(BOUNDS_MS);
-      this.#actions.set(action, histogram);
-    }
-    histogram.observe(milliseconds);
+    this.#of(action).observe(milliseconds);
   }
 
-  /** Records how long a call took, whether it succeeds or fails. What it gives is left as it is. */
-  timed<Result>(action: string, call: () => Result): Result {
-    const began = performance.now();
-    const record = (): void => this.record(action, performance.now() - began);
-    let result: Result;
-    try {
-      result = call();
-    } catch (thrown) {
-      record();
-      throw thrown;
-    }
-    if (result instanceof Promise) result.then(record, record);
-    else record();
-    return result;
+  /** The same function, timed: how long it takes until it gives something, or the promise that it gives settles, however that ends. */
+  timed<Args extends unknown[], Result>(action: string, call: (...args: Args) => Result): (...args: Args) => Result {
+    let histogram: Histogram | undefined;
+    const record = (began: number): void => {
+      // Only what is called has counts.
+      histogram ??= this.#of(action);
+      histogram.observe(performance.now() - began);
+    };
+    return (...args) => {
+      const began = performance.now();
+      let result: Result;
+      try {
+        result = call(...args);
+      } catch (thrown) {
+        record(began);
+        throw thrown;
+      }
+      if (result instanceof Promise) {
+        const settled = (): void => record(began);
+        result.then(settled, settled);
+      } else record(began);
+      return result;
+    };
   }
 
   /** Adds the histograms, with the label `action`. */
   addTo(families: Families, description: Description): void {
     for (const [action, histogram] of this.#actions) histogram.addTo(families, description, { action });
+  }
+
+  #of(action: string): Histogram {
+    let histogram = this.#actions.get(action);
+    if (histogram === undefined) {
+      histogram = new Histogram(BOUNDS_MS);
+      this.#actions.set(action, histogram);
+    }
+    return histogram;
   }
 }

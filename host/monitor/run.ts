@@ -33,6 +33,8 @@ function versionText({ version, revision }: Version): string {
 }
 
 async function serve({ listen, runtimeEndpoint, logLevel }: Flags, version: Version): Promise<number> {
+  // From the first moment on: whoever reads that it answers may want it to end.
+  const ending = ended();
   const { Monitor, LOOK_INTERVAL_MS } = await import('./monitor.ts');
   const { serverOf } = await import('./server.ts');
   const log = new MonitorLog(logLevel);
@@ -49,7 +51,7 @@ async function serve({ listen, runtimeEndpoint, logLevel }: Flags, version: Vers
     log.warn('sandboxes are root’s alone, and this process is not root: it will find none');
   monitor.look();
   const looking = setInterval(() => monitor.look(), LOOK_INTERVAL_MS);
-  const signal = await ended();
+  const signal = await ending;
   log.info('kata-monitor ends', { signal });
   clearInterval(looking);
   // A scrape that is under way is not waited for: Prometheus comes again.

@@ -304,9 +304,7 @@ function timed<Table extends object>(handlers: Table, durations: Durations): Tab
   const entries = Object.entries(handlers as Record<string, Handler<unknown, unknown>>).map(([method, handler]) => {
     // `ResizePty` is `resize_pty` in Kata's metrics, `CloseIO` `close_io`.
     const action = method.replace(/([a-z])([A-Z])/g, '$1_$2').toLowerCase();
-    const call: Handler<unknown, unknown> = (request, context) =>
-      durations.timed(action, () => handler(request, context));
-    return [method, call] as const;
+    return [method, durations.timed(action, handler)] as const;
   });
   return Object.fromEntries(entries) as unknown as Table;
 }

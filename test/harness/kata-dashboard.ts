@@ -16,6 +16,7 @@ export const OF_MONITOR: readonly Queried[] = [
   { name: 'kata_monitor_running_shim_count' },
   { name: 'kata_monitor_scrape_durations_histogram_milliseconds' },
   { name: 'kata_monitor_go_threads' },
+  { name: 'kata_monitor_go_gc_duration_seconds' },
   { name: 'kata_monitor_process_open_fds' },
   { name: 'kata_monitor_process_resident_memory_bytes' },
 ];
@@ -51,7 +52,7 @@ export const OF_SANDBOX: readonly Queried[] = [
 export function missing(text: string, queried: readonly Queried[]): string[] {
   const out: string[] = [];
   for (const { name, labels = {} } of queried) {
-    const lines = text.split('\n').filter((line) => new RegExp(`^${name}(_bucket)?[{ ]`).test(line));
+    const lines = text.split('\n').filter((line) => new RegExp(`^${name}(_bucket|_sum)?[{ ]`).test(line));
     for (const [label, values] of Object.entries({ ...labels, '': [] as readonly string[] })) {
       for (const value of values.length > 0 ? values : ['']) {
         const selector = label === '' ? '' : value === '' ? `${label}="` : `${label}="${value}"`;

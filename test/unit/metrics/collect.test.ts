@@ -177,26 +177,21 @@ test('durations fall into Kata’s buckets', async ({ proc }) => {
 
 test('a call is timed however it ends, and what it gives is left as it is', async () => {
   const calls = new Durations();
-  assert.is(
-    calls.timed('a', () => 5),
-    5,
-  );
+  assert.is(calls.timed('a', (n: number) => n + 1)(4), 5);
   const promise = Promise.reject(new Error('no'));
-  assert.is(
-    calls.timed('b', () => promise),
-    promise,
-  );
+  assert.is(calls.timed('b', () => promise)(), promise);
   await promise.catch(() => {});
-  assert.throws(() =>
-    calls.timed('c', () => {
-      throw new Error('at once');
-    }),
-  );
+  const throwing = calls.timed('c', () => {
+    throw new Error('at once');
+  });
+  assert.throws(throwing, /at once/);
+  calls.timed('never called', () => {});
   const { Families } = await import('../../../host/metrics/family.ts');
   const families = new Families();
   calls.addTo(families, { name: 'x', type: 'histogram', help: '' });
   const series = seriesOf(families.toString());
   for (const action of ['a', 'b', 'c']) assert.is(series.get(`x_count{action="${action}"}`), 1, action);
+  assert.not.ok(series.has('x_count{action="never called"}'));
 });
 
 test('a start is cut into phases that do not overlap', () => {
