@@ -46,6 +46,8 @@ async function serve({ listen, runtimeEndpoint, logLevel }: Flags, version: Vers
     process.stderr.write(`kata-monitor: ${reasonOf(thrown)}\n`);
     return 1;
   }
+  // Such as no descriptor left for one more connection.
+  server.on('error', (error) => log.warn('a connection was not accepted', { error: error.message }));
   log.info('kata-monitor answers', { address: addressText(bound(server, listen)), version: version.version });
   if (process.geteuid?.() !== 0)
     log.warn('sandboxes are root’s alone, and this process is not root: it will find none');

@@ -41,6 +41,13 @@ eachContainerd(
       );
     };
 
+    /** Lines about the sandbox: there may be others on this machine. */
+    const mine = (text: string): string =>
+      text
+        .split('\n')
+        .filter((line) => line.includes(`sandbox_id="${id}"`))
+        .join('\n');
+
     test('it starts, and finds the sandbox', async ({ containers }) => {
       id = await containers.detached(['sleep', '100000']);
       const words = ['-listen-address', `unix:${socket}`, '-runtime-endpoint', ''];
@@ -95,6 +102,25 @@ eachContainerd(
       const overhead = found.get('kata_shim_pod_overhead_memory_in_bytes{}') ?? 0;
       assert.ok(overhead > 0 && overhead <= pss, `${overhead} of ${pss}`);
       assert.ok((found.get('kata_shim_pod_overhead_cpu{}') ?? -1) >= 0);
+    });
+
+    test('a guest that stands still costs its own metrics only', async () => {
+      const qemu = sandboxState(id).children.find(({ name }) => name === 'qemu');
+      process.kill(qemu?.pid ?? 0, 'SIGSTOP');
+      try {
+        const found = series(mine(get('/metrics?filter_family=kata_')));
+        assert.is(found.get('kata_shim_guest_scrape_failed{}'), 1);
+        assert.ok((found.get('kata_hypervisor_threads{}') ?? 0) > 0);
+        assert.ok((found.get('kata_shim_pod_pss_bytes{part="qemu"}') ?? 0) > 0);
+        assert.not.ok(found.has('kata_shim_pod_overhead_memory_in_bytes{}'));
+        assert.is(found.get('kata_monitor_sandbox_scrape_failed{}'), 0);
+      } finally {
+        process.kill(qemu?.pid ?? 0, 'SIGCONT');
+      }
+      await until(
+        'the guest answers again',
+        () => series(get(`/metrics?sandbox=${id}`)).get('kata_shim_guest_scrape_failed{}') === 0,
+      );
     });
 
     test('the sandbox’s start is counted by phase', async () => {
