@@ -43,7 +43,7 @@ export function defaultFile(): string {
   const lines = [...comment(HEAD)];
   let table = '';
   for (const group of GROUPS) {
-    const keys = keysOf(group, 'used');
+    const keys = keysOf(group, 'used').filter(([, key]) => !isSecondName(key));
     if (keys.length === 0) continue;
     lines.push('', ...banner(group));
     if (group.table !== table) lines.push(isActive(group) ? `[${group.table}]` : `# [${group.table}]`);
@@ -51,6 +51,11 @@ export function defaultFile(): string {
     for (const [name, key] of keys) lines.push('', ...entry(group, name, key));
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Of two names of a setting the file has that of Kata's Go runtime. */
+export function isSecondName({ alias, go }: Key): boolean {
+  return alias !== undefined && go === undefined;
 }
 
 /** QEMU is the hypervisor in use; a header of another one would ask for that. */

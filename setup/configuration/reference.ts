@@ -79,10 +79,7 @@ function groupText(group: Group): string {
 
 function ignoredText(): string {
   const rows = GROUPS.filter(({ table }) => table !== 'hypervisor.remote').flatMap((group) =>
-    keysOf(group, 'ignored').map(([name, key]) => `| \`${group.table}\` | \`${name}\` | ${cell(key.why ?? '')} |`),
-  );
-  const remote = GROUPS.filter(({ table }) => table === 'hypervisor.remote').flatMap((group) =>
-    keysOf(group, 'ignored'),
+    keysOf(group, 'ignored').map(([name, key]) => `| \`${group.table}\` | \`${name}\` | ${cell(whyText(key))} |`),
   );
   return [
     '## Keys without effect',
@@ -93,8 +90,12 @@ function ignoredText(): string {
     '|---|---|---|',
     ...rows,
     '',
-    `In \`[hypervisor.remote]\` the ${remote.length} keys of \`[hypervisor.qemu]\` that are not listed above have none either: a peer that makes machines elsewhere is not told of them.`,
+    'Of `[hypervisor.remote]` only the keys in its table above have one; the others of `[hypervisor.qemu]` are taken there too, and the peer that makes the machines is not told of them.',
   ].join('\n');
+}
+
+function whyText({ why = '', refused }: Key): string {
+  return refused === undefined ? why : `${why}; where it is set, no sandbox is made`;
 }
 
 function typeText(key: Key): string {

@@ -148,12 +148,11 @@ export const QEMU_DEVICES: TableSchema = {
   },
   valid_entropy_sources: {
     type: 'strings',
-    default: '["/dev/urandom", "/dev/random", ""]',
+    default: '[]',
     go: '["/dev/urandom", "/dev/random", ""]',
     rs: '["/dev/urandom", "/dev/random", ""]',
-    effect: 'ignored',
-    why: "QEMU takes the host's getrandom(), which needs no file",
-    doc: 'Patterns of the files that a pod may name as source of random numbers.',
+    effect: 'used',
+    doc: 'Patterns of the devices that a pod may name as its source of random numbers, where the annotation is enabled.',
   },
   default_gpus: {
     type: 'unsigned',
