@@ -30,6 +30,8 @@ export interface ChildOptions {
   readonly dropCapabilities: boolean;
   /** Path of the network namespace the child is born in; absent or empty: this process's. */
   readonly networkNamespace?: string | undefined;
+  /** Whom the child runs as, without supplementary groups but those named; absent: this process's user. */
+  readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] } | undefined;
   /** Is given what the child writes on stderr, as it comes. */
   readonly stderr?: ((chunk: Buffer) => void) | undefined;
 }
@@ -65,6 +67,7 @@ export class Child {
   static async spawn(path: string, args: readonly string[], options: ChildOptions): Promise<Child> {
     const confine = ['--pdeathsig', 'KILL', '--no-new-privs'];
     if (options.dropCapabilities) confine.push('--bounding-set=-all', '--inh-caps=-all');
+    if (options.user) confine.push(...userArguments(options.user));
     native().closeOnExec();
     const start = (): ChildProcess =>
       spawn('setpriv', [...confine, '--', path, ...args], {
@@ -113,6 +116,11 @@ export class Child {
   get #ended(): boolean {
     return this.#process.exitCode !== null || this.#process.signalCode !== null;
   }
+}
+
+function userArguments({ uid, gid, groups }: NonNullable<ChildOptions['user']>): string[] {
+  const more = groups.length > 0 ? `--groups=${groups.join(',')}` : '--clear-groups';
+  return [`--reuid=${uid}`, `--regid=${gid}`, more];
 }
 
 function lastWords(stderr: ChildProcess['stderr']): Promise<void> {

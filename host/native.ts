@@ -79,6 +79,8 @@ export interface Native {
    * @param multiQueue whether it is opened once for each of several queues; absent: for one
    */
   createTap(name: string, multiQueue?: boolean): void;
+  /** A queue of a tap device in the current namespace; the descriptor is the caller's. A name that is none makes a device. */
+  openTap(name: string, multiQueue?: boolean): number;
   /** A TCP listener on 127.0.0.1 (4) or ::1 (6), on a port the kernel chooses. */
   listenLoopback(family: 4 | 6, backlog: number): { readonly fd: number; readonly port: number };
   /** The port that a redirected connection was made to. */

@@ -21,6 +21,7 @@ static const struct {
 	{"inNetworkNamespace", in_network_namespace},
 	{"createNetworkNamespace", create_network_namespace},
 	{"createTap", create_tap},
+	{"openTap", open_tap},
 	{"listenLoopback", listen_loopback},
 	{"originalPort", original_port},
 	{"sendDescriptor", send_descriptor},

@@ -45,6 +45,7 @@ napi_value peer_credentials(napi_env env, napi_callback_info info);
 napi_value in_network_namespace(napi_env env, napi_callback_info info);
 napi_value create_network_namespace(napi_env env, napi_callback_info info);
 napi_value create_tap(napi_env env, napi_callback_info info);
+napi_value open_tap(napi_env env, napi_callback_info info);
 napi_value listen_loopback(napi_env env, napi_callback_info info);
 napi_value original_port(napi_env env, napi_callback_info info);
 napi_value send_descriptor(napi_env env, napi_callback_info info);

@@ -105,31 +105,64 @@ napi_value create_network_namespace(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
-/*
- * createTap(name, multiQueue): an Ethernet tap device that stays when nobody has it open, with room for virtio's header; with
- * several queues it is opened once for each. EBUSY if it exists.
- */
-napi_value create_tap(napi_env env, napi_callback_info info)
+/* A descriptor of a queue of a tap device with room for virtio's header, or -1 with an exception. */
+static int tap_queue(napi_env env, napi_callback_info info, int flags, char *name)
 {
-	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL};
+	struct ifreq request = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
 	napi_value argv[2];
 	bool several = false;
-	int failed = 0;
 
 	read_arguments(env, info, 2, argv);
 	if (!read_string(env, argv[0], "name", request.ifr_name, sizeof request.ifr_name))
-		return NULL;
+		return -1;
+	memcpy(name, request.ifr_name, sizeof request.ifr_name);
 	/* Absent: one queue. */
 	napi_get_value_bool(env, argv[1], &several);
 	if (several)
 		request.ifr_flags |= IFF_MULTI_QUEUE;
 	int fd = open(TUN_DEVICE, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		throw_errno(env, errno, "open", TUN_DEVICE);
+		return -1;
+	}
+	if (ioctl(fd, TUNSETIFF, &request) < 0) {
+		int failed = errno;
+		close(fd);
+		throw_errno(env, failed, "ioctl", name);
+		return -1;
+	}
+	return fd;
+}
+
+/*
+ * createTap(name, multiQueue): an Ethernet tap device that stays when nobody has it open; with several queues it is opened once
+ * for each. EBUSY if it exists.
+ */
+napi_value create_tap(napi_env env, napi_callback_info info)
+{
+	char name[IFNAMSIZ];
+	int failed = 0;
+	int fd = tap_queue(env, info, IFF_TUN_EXCL, name);
+
 	if (fd < 0)
-		return throw_errno(env, errno, "open", TUN_DEVICE);
-	if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETPERSIST, 1) < 0)
+		return NULL;
+	if (ioctl(fd, TUNSETPERSIST, 1) < 0)
 		failed = errno;
 	close(fd);
-	return failed ? throw_errno(env, failed, "ioctl", request.ifr_name) : NULL;
+	return failed ? throw_errno(env, failed, "ioctl", name) : NULL;
+}
+
+/* openTap(name, multiQueue): the descriptor of a queue of a tap device that exists. */
+napi_value open_tap(napi_env env, napi_callback_info info)
+{
+	char name[IFNAMSIZ];
+	napi_value result;
+	int fd = tap_queue(env, info, 0, name);
+
+	if (fd < 0)
+		return NULL;
+	napi_create_int32(env, fd, &result);
+	return result;
 }
 
 /* listenLoopback(family, backlog): {fd, port} of a TCP listener on 127.0.0.1 (4) or ::1 (6), the port being the kernel's choice. */

@@ -38,6 +38,8 @@ export interface MachineDevices {
   readonly dump: { readonly directory: string; readonly paging: boolean } | undefined;
   /** `kernel_verity_params`, checked. */
   readonly verity: Verity | undefined;
+  /** Whether QEMU runs as a user of its own. */
+  readonly rootless: boolean;
   /** Where passed-through devices would go; anything but `no-port` is refused when a machine is made. */
   readonly vfioPort: VfioPort;
 }
@@ -62,6 +64,15 @@ export function machineDevicesOf(values: Values): MachineDevices {
   const monitorKey =
     values.string(QEMU, 'extra_monitor_socket', '') === '' ? 'dbg_monitor_socket' : 'extra_monitor_socket';
   const monitor = values.choice(QEMU, monitorKey, [...MONITORS, ''] as const, '') || undefined;
+  const firmware = qemu ? firmwareOf(values) : { firmware: undefined, pflashes: [] };
+  const rootless = values.boolean(QEMU, 'rootless', false);
+  if (rootless && firmware.pflashes.length > 0) {
+    throw values.invalid(
+      QEMU,
+      'rootless',
+      "is true, but that user cannot open the firmware's variables; use firmware without firmware_volume and pflashes",
+    );
+  }
   return {
     entropySource: qemu ? entropySource(values) : undefined,
     vhostNet: !values.boolean(QEMU, 'disable_vhost_net', false),
@@ -69,9 +80,10 @@ export function machineDevicesOf(values: Values): MachineDevices {
     iommuPlatform: values.boolean(QEMU, 'enable_iommu_platform', false),
     monitor: debug ? monitor : undefined,
     legacySerial: values.boolean(QEMU, 'use_legacy_serial', false),
-    ...(qemu ? firmwareOf(values) : { firmware: undefined, pflashes: [] }),
+    ...firmware,
     dump: dumpOf(values),
     verity: verityOf(values),
+    rootless,
     vfioPort: vfioPort(values),
   };
 }

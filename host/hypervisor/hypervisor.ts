@@ -65,7 +65,7 @@ export interface VmConfig {
   readonly memory?: MemorySettings | undefined;
   readonly devices?: MachineDevices | undefined;
   readonly debug: boolean;
-  /** Is given what the guest writes to its console, as it comes. Absent: only its end is kept. */
+  /** Is given what the guest writes to its console, as it comes; an empty piece when no more will. Absent: only its end is kept. */
   readonly onConsole?: ((chunk: Uint8Array) => void) | undefined;
   /** Path of the network namespace the VMM runs in; absent or empty: that of the shim. */
   readonly networkNamespace?: string | undefined;

@@ -1,8 +1,9 @@
 /**
  * Keys of [hypervisor.qemu] in real machines: what the guest sees of them, and what QEMU says. One boot shows those of a machine,
- * one each of Kata's shipped files that a pod starts with them.
+ * one each of Kata's shipped files that a pod starts with them. The machine runs without root, a pod with its share too.
  */
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -17,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { FIRST_UID } from '../../host/hypervisor/qemu/rootless.ts';
 import { createNetwork } from '../../host/network/create.ts';
 import { encode } from '../../host/proto/codec.ts';
 import { Options } from '../../host/proto/messages/runtimeoptions.ts';
@@ -72,9 +74,12 @@ machine('disks, NIC, vCPUs, memory, random numbers, IOMMU, monitor, and the memo
       pflashes: [],
       dump: { directory: dumps, paging: false },
       verity: undefined,
+      rootless: true,
       vfioPort: 'no-port',
     },
   });
+  // Where everybody may read the guest's files.
+  for (const path of [directory, guest.directory]) chmodSync(path, 0o711);
   try {
     await guest.boot();
     assert.match(await guest.run('cat /sys/class/misc/hw_random/rng_available'), /virtio_rng/);
@@ -133,7 +138,7 @@ machine('disks, NIC, vCPUs, memory, random numbers, IOMMU, monitor, and the memo
     const core = join(dumps, 'shell-guest', file);
     assert.is(readFileSync(core).subarray(0, 4).toString('latin1'), '\x7fELF');
     assert.ok(statSync(core).size > 256 * MIB);
-    assert.match(guest.vm.consoleTail(), /RIP|Call trace/);
+    assert.match(guest.vm.consoleTail(), /RIP|Call [Tt]race/);
   } finally {
     await guest.stop();
     namespaces.remove();
@@ -279,33 +284,52 @@ sandbox_cgroup_only = true
 static_sandbox_resource_mgmt = true
 `;
 
+/** A pod with a configuration of its own; `look` is given QEMU's pid. */
+async function withPod(text: string, look: (pid: number) => void): Promise<void> {
+  const place = new ShimPlace();
+  try {
+    const file = join(place.directory, 'kata', 'configuration.toml');
+    mkdirSync(join(place.directory, 'kata'));
+    writeFileSync(file, text);
+    const id = `keys-${process.pid}`;
+    const task = await place.start(id, place.bundle(id));
+    const value = encode(Options, { config_path: file, type_url: 'io.containerd.kata.v2.options' });
+    await task.create({ options: { type_url: 'runtimeoptions.v1.Options', value } });
+    const { pid } = await task.call('Start');
+    look(pid);
+    await task.end();
+  } finally {
+    await place.remove();
+  }
+}
+
 for (const [whose, text] of [
   ['the Go runtime', GO],
   ['runtime-rs', RS],
 ] as const) {
-  shipped(`for ${whose} starts a pod`, async () => {
-    const place = new ShimPlace();
-    try {
-      const file = join(place.directory, 'kata', 'configuration.toml');
-      mkdirSync(join(place.directory, 'kata'));
-      writeFileSync(file, text);
-      const id = `shipped-${process.pid}`;
-      const task = await place.start(id, place.bundle(id));
-      const value = encode(Options, { config_path: file, type_url: 'io.containerd.kata.v2.options' });
-      await task.create({ options: { type_url: 'runtimeoptions.v1.Options', value } });
-      const { pid } = await task.call('Start');
+  shipped(`for ${whose} starts a pod`, () =>
+    withPod(text, (pid) => {
       const qemu = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
       const after = (option: string): string => qemu[qemu.indexOf(option) + 1] ?? '';
       assert.match(after('-append'), /cgroup_no_v1=all systemd\.unified_cgroup_hierarchy=1/);
       assert.is(after('-m'), 'size=2048M');
       assert.match(after('-cpu'), /pmu=off/);
       assert.ok(qemu.includes('rng-random,id=rng0,filename=/dev/urandom'));
-      await task.end();
-    } finally {
-      await place.remove();
-    }
-  });
+    }),
+  );
 }
+
+shipped('with rootless = true starts a pod whose QEMU is nobody', () =>
+  withPod(`[hypervisor.qemu]\nrootless = true\n`, (pid) => {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const [uid = 0, ...others] = (/^Uid:\s+(.*)$/m.exec(status)?.[1] ?? '').split(/\s+/).map(Number);
+    assert.ok(uid >= FIRST_UID);
+    assert.equal(others, [uid, uid, uid]);
+    assert.match(status, new RegExp(`^Gid:\\s+${uid}\\s`, 'm'));
+    assert.match(status, /^CapBnd:\s+0+$/m);
+    assert.not.match(status, /^Groups:.*\b0\b/m);
+  }),
+);
 
 if (IS_KATA) {
   machine.run();

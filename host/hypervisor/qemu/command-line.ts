@@ -70,6 +70,12 @@ const MACHINES: Readonly<Record<string, Machine>> = {
   },
 };
 
+/** What QEMU is handed besides its devices' descriptors, by the numbers it sees. */
+export interface Given extends Pages {
+  /** The socket on which a second monitor listens. */
+  readonly monitor?: number | undefined;
+}
+
 /** A place for one device in a running machine. */
 export interface HotplugSlot {
   /** QEMU's `bus` and `addr` of the device. */
@@ -102,14 +108,14 @@ export function hotplugSlots(machineType: string): HotplugSlot[] {
 /**
  * The whole command line but the program.
  * @param devices of the agent's transport; `{{fd<n>}}` in them becomes the number QEMU sees
- * @param pages that the memory is made of
+ * @param given what the memory is made of, and other descriptors
  * @throws KataError `failed_precondition` for a machine type that is unknown or needs KVM
  */
 export function qemuArguments(
   config: VmConfig,
   devices: DeviceArguments,
   accelerator: Accelerator,
-  pages?: Pages,
+  given: Given = {},
 ): string[] {
   const machine = machineOf(config, accelerator);
   return [
@@ -121,7 +127,7 @@ export function qemuArguments(
     // Present from the start but asleep in the guest (maxcpus=): waking one needs no hot-plug, which TCG cannot undo.
     ...['-smp', `${Math.max(config.vcpus, config.maxVcpus)}`],
     ...['-m', `size=${config.memoryMib}M`],
-    ...['-object', memoryBackend(config.memoryMib, config.memory, pages)],
+    ...['-object', memoryBackend(config.memoryMib, config.memory, given)],
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
     ...['-rtc', 'base=utc,clock=host'],
     ...['-sandbox', config.seccompSandbox || DEFAULT_SECCOMP],
@@ -133,7 +139,7 @@ export function qemuArguments(
     ...guestArguments(config),
     ...['-append', kernelCommandLine(config, accelerator)],
     ...hotplugArguments(machine),
-    ...configuredDevices(config, isKata(config)),
+    ...configuredDevices(config, isKata(config), given.monitor),
     ...devices.arguments.map((argument) => placeDescriptors(argument, devices.fds.length)),
   ];
 }

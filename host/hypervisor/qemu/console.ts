@@ -11,7 +11,7 @@ export const READS_PER_S = 2000;
 export const REST_MS = 5;
 
 /**
- * Hands over what comes.
+ * Hands over what comes, and an empty piece when no more will.
  * @param now milliseconds, monotonic
  */
 export function readConsole(
@@ -34,4 +34,5 @@ export function readConsole(
     stream.pause();
     setTimeout(goOn, REST_MS).unref();
   });
+  stream.once('close', () => take(Buffer.alloc(0)));
 }

@@ -45,8 +45,11 @@ export function machineOptions({ devices }: VmConfig): string[] {
   ];
 }
 
-/** Firmware, random numbers, balloon, iothreads, panic notifier, second monitor. */
-export function configuredDevices(config: VmConfig, kata: boolean): string[] {
+/**
+ * Firmware, random numbers, balloon, iothreads, panic notifier, second monitor.
+ * @param monitor QEMU's number of the socket on which the second monitor listens
+ */
+export function configuredDevices(config: VmConfig, kata: boolean, monitor?: number): string[] {
   const { devices, memory, block, directory } = config;
   return [
     ...firmwareArguments(devices, directory),
@@ -58,7 +61,7 @@ export function configuredDevices(config: VmConfig, kata: boolean): string[] {
     // The guest tells which pages are free, and QEMU gives them back.
     ...(memory?.reclaim ? ['-device', 'virtio-balloon-pci,id=balloon,free-page-reporting=on,disable-legacy=on'] : []),
     ...dumpArguments(config, kata),
-    ...monitorArguments(devices, directory),
+    ...monitorArguments(devices, monitor),
   ];
 }
 
@@ -111,12 +114,11 @@ function dumpArguments({ devices, machineType }: VmConfig, kata: boolean): strin
   return [...notifier, '-action', 'panic=pause,reboot=shutdown,shutdown=pause'];
 }
 
-function monitorArguments(devices: MachineDevices | undefined, directory: string): string[] {
-  if (devices?.monitor === undefined) return [];
+function monitorArguments(devices: MachineDevices | undefined, descriptor: number | undefined): string[] {
+  if (devices?.monitor === undefined || descriptor === undefined) return [];
   const mode = { hmp: 'mode=readline', qmp: 'mode=control', 'qmp-pretty': 'mode=control,pretty=on' }[devices.monitor];
-  const path = escapeCommas(`${directory}/${MONITOR_SOCKET}`);
   return [
-    ...['-chardev', `socket,id=extra-monitor,path=${path},server=on,wait=off`],
+    ...['-chardev', `socket,id=extra-monitor,fd=${descriptor},server=on,wait=off`],
     ...['-mon', `chardev=extra-monitor,${mode}`],
   ];
 }

@@ -7,7 +7,7 @@ import { ioThread } from './devices.ts';
 export interface Disk {
   /** QEMU's name of what reads and writes. */
   readonly node: string;
-  /** Path of a block device or an image file. */
+  /** Path of a block device or an image file, or `/dev/fdset/<n>`. */
   readonly path: string;
   readonly blockDevice: boolean;
   readonly readOnly: boolean;

@@ -1,5 +1,5 @@
 /** The memory of a guest whose kernel panicked, written to a file: `guest_memory_dump_path`. */
-import { mkdir, rename, statfs } from 'node:fs/promises';
+import { mkdir, open, rename, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KataError, reasonOf } from '../../error.ts';
 import type { VmConfig } from '../hypervisor.ts';
@@ -11,6 +11,8 @@ export const DUMP_MS = 600_000;
 /** Room that is asked for, in sizes of the guest: with paging, what is mapped twice is written twice. */
 export const ROOM_FACTOR = 2;
 const MIB = 1024 * 1024;
+/** QEMU's name of the file. */
+const DUMP_FD = 'dump';
 
 export type DumpOrder = Pick<VmConfig, 'sandboxId' | 'memoryMib'> & {
   readonly dump: { readonly directory: string; readonly paging: boolean };
@@ -59,9 +61,16 @@ async function write(qmp: Qmp, { sandboxId, memoryMib, dump }: DumpOrder, now: D
   const partial = `${path}.part`;
   const done = qmp.waitEvent('DUMP_COMPLETED', () => true, DUMP_MS);
   done.catch(() => {});
+  // Whoever QEMU runs as, it gets the file open.
+  const file = await open(partial, 'wx', 0o600);
+  try {
+    await qmp.execute('getfd', { fdname: DUMP_FD }, undefined, file.fd);
+  } finally {
+    await file.close();
+  }
   await qmp.execute('dump-guest-memory', {
     paging: dump.paging,
-    protocol: `file:${partial}`,
+    protocol: `fd:${DUMP_FD}`,
     format: 'elf',
     detach: true,
   });

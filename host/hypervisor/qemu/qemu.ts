@@ -1,6 +1,6 @@
 /** A virtual machine run by QEMU. */
 import { closeSync } from 'node:fs';
-import { access, chmod, copyFile, stat } from 'node:fs/promises';
+import { access, copyFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DeviceArguments } from '../../agent/transport.ts';
@@ -13,19 +13,19 @@ import { oneLine, Tail } from '../../tail.ts';
 import type { Accelerator, Hypervisor, NicBackend, PciPath, VmConfig, VmExit } from '../hypervisor.ts';
 import { type AcceleratorChoice, chooseAccelerator } from './accelerator.ts';
 import { hugePageSize } from './backing.ts';
-import { FIRST_DEVICE_FD, type HotplugSlot, hotplugSlots, qemuArguments } from './command-line.ts';
+import { FIRST_DEVICE_FD, qemuArguments } from './command-line.ts';
 import { readConsole } from './console.ts';
 import { MONITOR_SOCKET, VARIABLES_FILE } from './devices.ts';
 import { blockNode, type Disk, diskDevice, lacksIoUring } from './disk.ts';
 import { checkFiles } from './files.ts';
 import { type QemuLog, SILENT, WordsLog } from './log.ts';
+import { nicDevice, tapOptions } from './nic.ts';
+import { deviceId, Plugs } from './plugs.ts';
 import { Qmp, type QmpEvent } from './qmp.ts';
+import { giveDisk, giveSocket, handOver, type ProcessUser, userOf } from './rootless.ts';
 
 /** What QEMU gets to greet on its control channel, ms; it takes 60 to 150 on an idle machine. */
 export const START_MS = 30_000;
-/** What a guest gets to let go of a device, ms; arm64 guests take five seconds by design. */
-export const UNPLUG_MS = 15_000;
-
 /** What a guest gets to bind a driver to a virtio-fs device before it is told to mount it anyway, ms; it takes 60. */
 const DRIVER_MS = 2000;
 const DRIVER_POLL_MS = 5;
@@ -37,12 +37,6 @@ const VHOST_NET = '/dev/vhost-net';
 /** Events after which a machine that is to be dumped goes on no more. */
 const ENDS: readonly string[] = ['GUEST_PANICKED', 'SHUTDOWN'];
 
-/** A device's own part of QEMU, undone in reverse when the device goes. */
-interface Plugged {
-  readonly slot: HotplugSlot;
-  readonly backend: { readonly remove: string; readonly args: Readonly<Record<string, unknown>> };
-}
-
 export class Qemu implements Hypervisor {
   readonly kind = 'qemu';
   readonly exited: Promise<VmExit>;
@@ -52,13 +46,14 @@ export class Qemu implements Hypervisor {
   #child: Child | undefined;
   #qmp: Qmp | undefined;
   readonly #console = new Tail();
-  readonly #plugged = new Map<string, Plugged>();
-  readonly #freeSlots: HotplugSlot[];
+  readonly #plugs: Plugs;
   #nextBackend = 0;
   #starting: Promise<void> | undefined;
   #stopped = false;
   #guestRuns = false;
   readonly #log: QemuLog;
+  /** undefined: the user of this process. */
+  readonly #user: ProcessUser | undefined;
   #aio: BlockAio | undefined;
   #disks = 0;
   #ending = false;
@@ -72,7 +67,8 @@ export class Qemu implements Hypervisor {
     this.#choice = choice;
     this.#log = log;
     this.#aio = config.block?.aio;
-    this.#freeSlots = hotplugSlots(config.machineType);
+    this.#user = config.devices?.rootless ? userOf(config.directory) : undefined;
+    this.#plugs = new Plugs(config.machineType, () => this.#running());
     this.exited = new Promise((resolve) => {
       this.#settleExited = resolve;
     });
@@ -103,12 +99,14 @@ export class Qemu implements Hypervisor {
 
   async plugVirtioFs(tag: string, socketPath: string, queueSize = DEFAULT_FS_QUEUE_SIZE): Promise<PciPath> {
     const chardev = this.#backendName('fs');
-    const addr = { type: 'unix', data: { path: socketPath } };
+    const addr = this.#user
+      ? await giveSocket(this.#running(), socketPath, chardev)
+      : { type: 'unix', data: { path: socketPath } };
     // QEMU connects in this very command, so a daemon that is not there is an error here.
-    const path = await this.#plug(
+    const args = { id: chardev, backend: { type: 'socket', data: { addr, server: false } } };
+    const path = await this.#plugs.plug(
       tag,
-      { command: 'chardev-add', args: { id: chardev, backend: { type: 'socket', data: { addr, server: false } } } },
-      { remove: 'chardev-remove', args: { id: chardev } },
+      { add: { command: 'chardev-add', args }, remove: { command: 'chardev-remove', args: { id: chardev } } },
       { driver: 'vhost-user-fs-pci', chardev, tag, 'queue-size': queueSize },
     );
     // A guest that boots has its drivers before its agent.
@@ -121,66 +119,53 @@ export class Qemu implements Hypervisor {
     const found = await stat(path).catch((thrown: unknown) => {
       throw new KataError('not_found', `block device ${path} cannot be used: ${reasonOf(thrown)}`, { cause: thrown });
     });
-    const disk = { node, path, blockDevice: found.isBlockDevice(), readOnly, index: this.#disks++ };
+    const fdset = this.#user && (await giveDisk(this.#running(), path, readOnly));
+    const shown = fdset === undefined ? path : `/dev/fdset/${fdset}`;
+    const disk = { node, path: shown, blockDevice: found.isBlockDevice(), readOnly, index: this.#disks++ };
     try {
-      return await this.#plugDisk(id, disk);
+      return await this.#plugDiskAnyhow(id, disk, fdset);
     } catch (thrown) {
-      if (this.#aio !== 'io_uring' || !lacksIoUring(thrown)) throw thrown;
-      // Kata's file names it, and neither every QEMU nor every host has it.
-      this.#log.warn('disks are read and written by threads instead of io_uring', { reason: reasonOf(thrown) });
-      this.#aio = 'threads';
-      return await this.#plugDisk(id, disk);
+      if (fdset !== undefined) await this.#qmp?.execute('remove-fd', { 'fdset-id': fdset }).catch(() => {});
+      throw thrown;
     }
   }
 
   async resizeBlock(id: string, bytes: number): Promise<void> {
-    const plugged = this.#plugged.get(id);
-    if (!plugged) throw new KataError('not_found', `no block device ${id} is plugged`);
-    await this.#running().execute('block_resize', { 'node-name': plugged.backend.args['node-name'], size: bytes });
+    const backend = this.#plugs.backendOf(id);
+    if (!backend) throw new KataError('not_found', `no block device ${id} is plugged`);
+    await this.#running().execute('block_resize', { 'node-name': backend.remove.args['node-name'], size: bytes });
   }
 
-  async plugNic(id: string, { device, fds, mac, queues = 1 }: NicBackend): Promise<PciPath> {
+  async plugNic(id: string, nic: NicBackend): Promise<PciPath> {
     const netdev = this.#backendName('net');
     const { vhostNet = true, iommuPlatform = false } = this.#config.devices ?? {};
+    const handed = this.#user !== undefined;
+    // Its device is root's.
     const vhost =
       vhostNet &&
+      !handed &&
       (await access(VHOST_NET).then(
         () => true,
         () => false,
       ));
-    const several = queues > 1 && { queues };
-    return this.#plug(
+    const tap = await tapOptions(this.#running(), {
+      ...nic,
+      netdev,
+      namespace: this.#config.networkNamespace,
+      handed,
+    });
+    return this.#plugs.plug(
       id,
       {
-        command: 'netdev_add',
-        args: { type: 'tap', id: netdev, vhost, ...(await this.#tapOptions(netdev, device, fds ?? [])), ...several },
+        add: { command: 'netdev_add', args: { type: 'tap', id: netdev, vhost, ...tap } },
+        remove: { command: 'netdev_del', args: { id: netdev } },
       },
-      { remove: 'netdev_del', args: { id: netdev } },
-      // Without its boot ROM, which nothing would run.
-      {
-        driver: 'virtio-net-pci',
-        netdev,
-        mac,
-        mq: queues > 1,
-        romfile: '',
-        'disable-legacy': 'on',
-        // Two for each pair of queues, one for changes, one for control.
-        ...(queues > 1 && { vectors: 2 * queues + 2 }),
-        ...(iommuPlatform && { iommu_platform: true }),
-      },
+      nicDevice(netdev, nic, iommuPlatform),
     );
   }
 
-  async unplug(id: string): Promise<void> {
-    const plugged = this.#plugged.get(id);
-    if (!plugged) return;
-    const qmp = this.#running();
-    const device = deviceId(id);
-    await qmp.execute('device_del', { id: device });
-    await qmp.waitEvent('DEVICE_DELETED', (data) => data.device === device, UNPLUG_MS);
-    this.#plugged.delete(id);
-    this.#freeSlots.push(plugged.slot);
-    await qmp.execute(plugged.backend.remove, plugged.backend.args);
+  unplug(id: string): Promise<void> {
+    return this.#plugs.unplug(id);
   }
 
   async vcpuThreads(): Promise<readonly number[]> {
@@ -214,18 +199,7 @@ export class Qemu implements Hypervisor {
     if (variables !== undefined) await copyFile(variables, join(config.directory, VARIABLES_FILE));
     if (this.#stopped) throw new KataError('unavailable', 'the VM was stopped while it was starting');
 
-    const own = config.memory?.hugePages === 'thp' ? [native().memoryFile('guest-memory')] : [];
-    const descriptor = own.length > 0 ? FIRST_DEVICE_FD + devices.fds.length : undefined;
-    const args = qemuArguments(config, devices, this.#choice.accelerator, { hugePageKib, descriptor });
-    if (beforeGuest) args.push('-S');
-    const child = await Child.spawn(config.qemuPath, args, {
-      descriptors: ['pipe', 'pipe', ...devices.fds, ...own],
-      dropCapabilities: true,
-      networkNamespace: config.networkNamespace,
-      stderr: this.#stderrLog(),
-    }).finally(() => {
-      for (const fd of own) closeSync(fd);
-    });
+    const child = await this.#spawn(devices, this.#choice.accelerator, hugePageKib, beforeGuest !== undefined);
     this.#child = child;
     spawned();
     void child.exited.then((exit) => {
@@ -252,8 +226,6 @@ export class Qemu implements Hypervisor {
         `QEMU did not start (${howEnded(exit)}): ${oneLine(exit.stderr) || reasonOf(thrown)}`,
       );
     }
-    // In a directory that is nobody else's; QEMU gives it whatever mode the umask leaves.
-    if (config.devices?.monitor !== undefined) await chmod(join(config.directory, MONITOR_SOCKET), 0o600);
     if (beforeGuest) await this.#runAfter(this.#qmp, beforeGuest);
     this.#guestRuns = true;
   }
@@ -277,14 +249,61 @@ export class Qemu implements Hypervisor {
       .finally(() => this.#child?.kill());
   }
 
-  #plugDisk(id: string, disk: Disk): Promise<PciPath> {
+  async #plugDiskAnyhow(id: string, disk: Disk, fdset: number | undefined): Promise<PciPath> {
+    try {
+      return await this.#plugDisk(id, disk, fdset);
+    } catch (thrown) {
+      if (this.#aio !== 'io_uring' || !lacksIoUring(thrown)) throw thrown;
+      // Kata's file names it, and neither every QEMU nor every host has it.
+      this.#log.warn('disks are read and written by threads instead of io_uring', { reason: reasonOf(thrown) });
+      this.#aio = 'threads';
+      return await this.#plugDisk(id, disk, fdset);
+    }
+  }
+
+  #plugDisk(id: string, disk: Disk, fdset: number | undefined): Promise<PciPath> {
     const { block, devices } = this.#config;
-    return this.#plug(
+    return this.#plugs.plug(
       id,
-      { command: 'blockdev-add', args: blockNode(disk, this.#aio, block?.cache) },
-      { remove: 'blockdev-del', args: { 'node-name': disk.node } },
+      {
+        add: { command: 'blockdev-add', args: blockNode(disk, this.#aio, block?.cache) },
+        remove: { command: 'blockdev-del', args: { 'node-name': disk.node } },
+        fdset,
+      },
       diskDevice(disk, block, devices?.iommuPlatform ?? false),
     );
+  }
+
+  /** With what it may not open, or should not make, handed down. */
+  async #spawn(
+    devices: DeviceArguments,
+    accelerator: Accelerator,
+    hugePageKib: number | undefined,
+    still: boolean,
+  ): Promise<Child> {
+    const config = this.#config;
+    const { devices: given, held } = this.#user ? await handOver(devices) : { devices, held: [] };
+    const own: number[] = [];
+    const hand = (fd: number): number => FIRST_DEVICE_FD + given.fds.length + own.push(fd) - 1;
+    try {
+      const { monitor } = config.devices ?? {};
+      const args = qemuArguments(config, given, accelerator, {
+        hugePageKib,
+        descriptor: config.memory?.hugePages === 'thp' ? hand(native().memoryFile('guest-memory')) : undefined,
+        monitor: monitor && hand(native().listenUnix(join(config.directory, MONITOR_SOCKET), 1)),
+      });
+      if (still) args.push('-S');
+      return await Child.spawn(config.qemuPath, args, {
+        descriptors: ['pipe', 'pipe', ...given.fds, ...own],
+        dropCapabilities: true,
+        networkNamespace: config.networkNamespace,
+        stderr: this.#stderrLog(),
+        user: this.#user,
+      });
+    } finally {
+      for (const fd of own) closeSync(fd);
+      for (const each of held) each.close();
+    }
   }
 
   async #runAfter(qmp: Qmp, beforeGuest: () => Promise<void>): Promise<void> {
@@ -295,53 +314,6 @@ export class Qemu implements Hypervisor {
       await this.#child?.kill();
       throw thrown;
     }
-  }
-
-  /** A device is opened by QEMU, which is in its namespace, or handed over open. */
-  async #tapOptions(name: string, device: string, fds: readonly number[]): Promise<Record<string, unknown>> {
-    const [fd] = fds;
-    if (fd === undefined) return { ifname: device, script: 'no', downscript: 'no' };
-    if (fds.length > 1) {
-      throw new KataError('invalid_argument', `NIC on ${device}: ${fds.length} queues; one descriptor is supported`);
-    }
-    await this.#running().execute('getfd', { fdname: name }, undefined, fd);
-    return { fd: name };
-  }
-
-  async #plug(
-    id: string,
-    add: { readonly command: string; readonly args: Readonly<Record<string, unknown>> },
-    backend: Plugged['backend'],
-    device: Readonly<Record<string, unknown>>,
-  ): Promise<PciPath> {
-    const qmp = this.#running();
-    if (hotplugSlots(this.#config.machineType).length === 0) {
-      throw new KataError(
-        'failed_precondition',
-        `hypervisor.qemu.machine_type: devices cannot be plugged into a running ${this.#config.machineType}; use q35 or virt`,
-      );
-    }
-    if (this.#plugged.has(id)) throw new KataError('already_exists', `device ${id} is plugged already`);
-    const slot = this.#freeSlots.shift();
-    if (slot === undefined) {
-      throw new KataError(
-        'resource_exhausted',
-        `all hot-plug slots of the VM are taken by ${this.#plugged.size} devices; ${id} needs one`,
-      );
-    }
-    this.#plugged.set(id, { slot, backend });
-    let added = false;
-    try {
-      await qmp.execute(add.command, add.args);
-      added = true;
-      await qmp.execute('device_add', { ...device, id: deviceId(id), bus: slot.bus, addr: slot.addr });
-    } catch (thrown) {
-      if (added) await qmp.execute(backend.remove, backend.args).catch(() => {});
-      this.#plugged.delete(id);
-      this.#freeSlots.unshift(slot);
-      throw thrown;
-    }
-    return slot.path;
   }
 
   /**
@@ -372,11 +344,6 @@ export class Qemu implements Hypervisor {
   #backendName(kind: string): string {
     return `${kind}-${this.#nextBackend++}`;
   }
-}
-
-/** Hexadecimal, since QEMU allows few characters in an id; the prefix keeps it from starting with a digit. */
-function deviceId(id: string): string {
-  return `dev-${Buffer.from(id, 'utf8').toString('hex')}`;
 }
 
 function howEnded(exit: VmExit): string {

@@ -66,6 +66,7 @@ machine('nothing is set: as it always was', () => {
     pflashes: [],
     dump: undefined,
     verity: undefined,
+    rootless: false,
     vfioPort: 'no-port',
   });
   assert.is(seccompOf(none), '');

@@ -93,12 +93,9 @@ for (const [kind, mode] of [
   ['qmp-pretty', 'mode=control,pretty=on'],
 ] as const) {
   configured(`a second monitor: ${kind}`, () => {
-    const args = withDevices({ monitor: kind }, { directory: '/run/a,b' });
-    assert.ok(
-      valuesOf(args, '-chardev').includes(
-        'socket,id=extra-monitor,path=/run/a,,b/extra-monitor.sock,server=on,wait=off',
-      ),
-    );
+    const config = vmConfig({ devices: { ...NO_MORE_DEVICES, monitor: kind } });
+    const args = qemuArguments(config, NO_DEVICES, 'tcg', { monitor: 7 });
+    assert.ok(valuesOf(args, '-chardev').includes('socket,id=extra-monitor,fd=7,server=on,wait=off'));
     assert.equal(valuesOf(args, '-mon'), ['chardev=qmp,mode=control', `chardev=extra-monitor,${mode}`]);
   });
 }

@@ -12,9 +12,11 @@ consoles('a burst at once, then at a rate, and nothing is lost', async () => {
   let now = 0;
   let taken = '';
   let reads = 0;
+  let sawEnd = false;
   readConsole(
     stream,
     (chunk) => {
+      sawEnd ||= chunk.length === 0;
       taken += chunk;
       reads += 1;
     },
@@ -43,7 +45,16 @@ consoles('a burst at once, then at a rate, and nothing is lost', async () => {
   say('end');
   await sleep(2 * REST_MS);
   assert.is(taken, said);
-  stream.destroy();
+  let ended = false;
+  const before = taken.length;
+  stream.end();
+  stream.once('close', () => {
+    ended = true;
+  });
+  while (!ended) await sleep(1);
+  await sleep(0);
+  assert.is(taken.length, before);
+  assert.ok(sawEnd, 'the end is told');
 });
 
 consoles.run();

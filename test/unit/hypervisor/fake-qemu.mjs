@@ -2,7 +2,6 @@
 // Speaks QMP on descriptor 3 as QEMU does. Its behaviour is chosen by the guest kernel's file name:
 // `mute` never greets, `refuse-device` fails every device_add, `keep` never lets a device go, `no-uring` has no io_uring, `panic`
 // and `reboot` end once they go on, and stand still then.
-import { writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 
 const kernel = process.argv[process.argv.indexOf('-kernel') + 1] ?? '';
@@ -35,7 +34,8 @@ const answers = {
   'query-cpus-fast': () => [1, 0, 2].map((index) => ({ 'cpu-index': index, 'thread-id': 1000 + index })),
   'dump-guest-memory': ({ protocol, detach, format, paging }) => {
     if (!detach || format !== 'elf') throw new Error('it would block');
-    writeFileSync(protocol.replace('file:', ''), `memory, paging ${paging}`);
+    if (!known.has(`fd:${protocol.replace('fd:', '')}`)) throw new Error('no such descriptor');
+    process.stderr.write(`dump, paging ${paging}\n`);
     setTimeout(() => send({ event: 'DUMP_COMPLETED', data: { result: { status: 'completed' } } }), 5);
     return {};
   },

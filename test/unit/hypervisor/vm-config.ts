@@ -48,5 +48,6 @@ export const NO_MORE_DEVICES: MachineDevices = {
   pflashes: [],
   dump: undefined,
   verity: undefined,
+  rootless: false,
   vfioPort: 'no-port',
 };
