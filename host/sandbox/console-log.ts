@@ -48,8 +48,12 @@ export class ConsoleLog {
     this.#refilled = now();
   }
 
-  /** Takes what the guest has written. Never throws, never waits. */
+  /** Takes what the guest has written; an empty piece is its end. Never throws, never waits. */
   push(chunk: Uint8Array): void {
+    if (chunk.length === 0) {
+      this.#close();
+      return;
+    }
     this.#refill();
     // In a flood nothing is looked at that would be dropped anyway.
     if (this.#lines < 1 || this.#bytes < 1) {
@@ -65,13 +69,6 @@ export class ConsoleLog {
     }
     this.#append(text.slice(from, from + 2 * MAX_LINE_LENGTH));
     this.#awaitRest();
-  }
-
-  /** Logs what is there, and what was dropped. */
-  close(): void {
-    this.#finish();
-    this.#told();
-    clearTimeout(this.#flush);
   }
 
   #append(text: string): void {
@@ -137,6 +134,13 @@ export class ConsoleLog {
     });
     this.#droppedLines = 0;
     this.#droppedBytes = 0;
+  }
+
+  /** Logs what is there, and what was dropped. */
+  #close(): void {
+    this.#finish();
+    this.#told();
+    clearTimeout(this.#flush);
   }
 
   #awaitRest(): void {

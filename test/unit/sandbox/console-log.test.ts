@@ -13,6 +13,7 @@ import {
 import type { Fields, Log } from '../../../host/sandbox/log.ts';
 import { formatLine } from '../../../host/shim/log.ts';
 
+const END = Buffer.alloc(0);
 const consoles = suite("the guest's console in the log");
 
 class Kept implements Log {
@@ -39,13 +40,13 @@ function make(): { kept: Kept; log: ConsoleLog; clock: { now: number } } {
 
 consoles('lines, however they are cut; empty ones are left out', () => {
   const bytes = Buffer.from('one\r\n\r\n  \ntwo ä\nthr\u001b[1;31mee\u001b[0m\n[    0.1] \u001b(Bfour\n');
-  for (let cut = 0; cut <= bytes.length; cut++) {
+  for (let cut = 1; cut < bytes.length; cut++) {
     const { kept, log } = make();
     log.push(bytes.subarray(0, cut));
     log.push(bytes.subarray(cut));
     assert.equal(kept.lines, ['one', 'two ä', 'three', '[    0.1] four']);
     assert.equal([...kept.sources], ['console']);
-    log.close();
+    log.push(END);
   }
 });
 
@@ -55,7 +56,7 @@ consoles('what would steer a terminal is escaped by the log', () => {
   const line = formatLine(new Date(0), 'info', 'guest console', { vmconsole: kept.lines[0] });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they must not be there
   assert.not.match(line.trimEnd(), /[\u0000-\u001f\u007f-\u009f\u202e]/);
-  log.close();
+  log.push(END);
 });
 
 consoles('a line of any length is cut once', () => {
@@ -70,7 +71,7 @@ consoles('a line of any length is cut once', () => {
     kept.lines.slice(2).map((line) => line.length),
     [MAX_LINE_LENGTH, MAX_LINE_LENGTH + 1],
   );
-  log.close();
+  log.push(END);
 });
 
 consoles('too many lines: so many and no more, and how many were lost', () => {
@@ -82,7 +83,7 @@ consoles('too many lines: so many and no more, and how many were lost', () => {
   for (let i = 0; i < flood; i++) log.push(Buffer.from(`line ${i}\n`));
   assert.is(kept.lines.length, BURST_LINES + LINES_PER_S);
   assert.equal(kept.warnings, []);
-  log.close();
+  log.push(END);
   assert.is(kept.warnings.length, 1);
   assert.is(kept.warnings[0]?.dropped_lines, 2 * flood - kept.lines.length);
 });
@@ -98,7 +99,7 @@ consoles('too many bytes, with line feeds or without', () => {
       }
       clock.now += 1000;
     }
-    log.close();
+    log.push(END);
     const logged = kept.lines.join('').length;
     assert.ok(logged <= BURST_BYTES + 10 * BYTES_PER_S + MAX_LINE_LENGTH, `${logged} bytes`);
     if (chunk.includes(0x0a)) assert.is(kept.warnings.length, 1);
@@ -117,7 +118,7 @@ consoles('the loss is told without an end, when the flood is over', async () => 
   assert.is(kept.warnings[0]?.dropped_lines, BURST_LINES);
   await sleep(50);
   assert.is(kept.warnings.length, 1);
-  log.close();
+  log.push(END);
   assert.is(kept.warnings.length, 1);
 });
 
@@ -129,7 +130,14 @@ consoles('a prompt without an end is logged all the same', async () => {
   while (kept.lines.length === 0) await sleep(20);
   clearInterval(hold);
   assert.equal(kept.lines, ['login: ']);
-  log.close();
+  log.push(END);
+});
+
+consoles('the last words need no line feed', () => {
+  const { kept, log } = make();
+  log.push(Buffer.from('Kernel panic - not syncing'));
+  log.push(END);
+  assert.equal(kept.lines, ['Kernel panic - not syncing']);
 });
 
 consoles.run();

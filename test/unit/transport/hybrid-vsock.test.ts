@@ -66,6 +66,24 @@ hybrid('asks for the port, and hands on every byte after the answer', async (con
   socket.destroy();
 });
 
+hybrid('other ports are dialled once: the debug console has one', async (context) => {
+  const asked: string[] = [];
+  context.serve = (socket, number) =>
+    socket.once('data', (line) => {
+      asked.push(String(line));
+      if (number === 0) socket.write('OK 7\n# ');
+      else socket.end();
+    });
+  const transport = new HybridVsockTransport({ path: context.path });
+  const socket = await transport.dial(1026, AbortSignal.timeout(5000));
+  assert.is(String((await once(socket, 'data'))[0]), '# ');
+  socket.destroy();
+  const { code, message } = await failure(transport.dial(1027, AbortSignal.timeout(5000)));
+  assert.is(code, 'unavailable');
+  assert.match(message, 'port 1027');
+  assert.equal(asked, ['CONNECT 1026\n', 'CONNECT 1027\n']);
+});
+
 hybrid('an answer may come in pieces', async (context) => {
   context.serve = (socket) =>
     socket.once('data', async () => {

@@ -41,6 +41,12 @@ vsock('waiting for an agent ends with the signal, and with close', async () => {
   assert.is((await failure(transport.connect(AbortSignal.timeout(5000)))).code, 'unavailable');
 });
 
+vsock('a port that nobody can be reached on is unavailable', async () => {
+  const { code, message } = await failure(new VsockTransport().dial(1026, AbortSignal.timeout(5000)));
+  assert.is(code, 'unavailable');
+  assert.match(message, 'vsock 0:1026');
+});
+
 vsock('a descriptor of any stream becomes a socket that reads, writes and closes', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kata-vsock-'));
   const fifo = join(directory, 'fifo');
