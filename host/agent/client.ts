@@ -37,6 +37,7 @@ export interface CreateContainer {
   /** An encoded `grpc.Spec`. */
   OCI: Uint8Array;
   sandbox_pidns: boolean;
+  shared_mounts: agent.SharedMount[];
 }
 
 const CreateContainer: MessageType<CreateContainer> = message<CreateContainer>('grpc.CreateContainerRequest', () => [
@@ -47,6 +48,7 @@ const CreateContainer: MessageType<CreateContainer> = message<CreateContainer>('
   // A message field and a bytes field are the same on the wire.
   [6, 'OCI', 'bytes'],
   [7, 'sandbox_pidns', 'bool'],
+  [8, 'shared_mounts', agent.SharedMount, 'repeated'],
 ]);
 
 const SERVICE = agent.AgentServiceServiceName;

@@ -10,7 +10,10 @@ import { type Ask, ignores, type Row, type Rows, refuses, same, schemaOf, sets }
 import { administrators, choice, type Kind, refused, tightening, whole } from './annotations-values.ts';
 import { MAX_TIMEOUT_S } from './configuration.ts';
 import { NETWORK_MODELS } from './networking.ts';
+import { MAX_SHARED_MOUNTS } from './shared-mounts.ts';
 
+/** Longest list of shared mounts, characters. */
+const MAX_SHARED_JSON = 64 * 1024;
 const FORCE_GUEST_PULL = 'force_guest_pull';
 const NO_SWAP = 'a guest has no swap device';
 
@@ -70,10 +73,15 @@ const RUNTIME: Rows = {
       if (text !== used) throw administrators(name, text, `the hypervisor of this configuration is ${used}`);
     },
   },
-  shared_mounts: refuses(
-    'directories of one container are not mounted into another',
-    schemaOf('runtime.shared_mounts').doc,
-  ),
+  shared_mounts: sets('runtime.shared_mounts', {
+    limits: 'a JSON list of objects, in place of those configured',
+    read: (text, name) => {
+      const list = text.length <= MAX_SHARED_JSON ? parsed(text) : undefined;
+      const objects = Array.isArray(list) && list.every((each) => typeof each === 'object' && each !== null);
+      if (objects && list.length <= MAX_SHARED_MOUNTS) return list;
+      throw refused(name, text, `must be a JSON list of at most ${MAX_SHARED_MOUNTS} objects`);
+    },
+  }),
   sandbox_bind_mounts: refuses('a pod may not name files of the node', schemaOf('runtime.sandbox_bind_mounts').doc),
   enable_pprof: same('runtime.enable_pprof'),
 };
@@ -110,6 +118,14 @@ export const RUNTIME_ROWS: Rows = {
 export const OTHER_ROWS: Rows = {
   'sgx.intel.com/epc': refuses('a guest has no SGX', 'Memory of Intel SGX enclaves.'),
 };
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 function equal(key: string, words: readonly string[], why: string): Row {
   return {

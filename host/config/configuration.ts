@@ -1,5 +1,6 @@
 /** configuration.toml as the program uses it: typed, checked, with defaults for all that is not set. */
 import type { KataError } from '../error.ts';
+import type { SharedMount } from '../proto/messages/agent.ts';
 import { type AgentSettings, agentObstacles, agentOf, unheardKeys } from './agent-params.ts';
 import { expressionFault } from './annotations-enabled.ts';
 import { type Assets, assetProblems, assetsOf, remoteAssetsOf } from './assets.ts';
@@ -16,6 +17,7 @@ import { type Networking, networkingOf } from './networking.ts';
 import { type Rates, ratesOf } from './rates.ts';
 import { refusalsOf } from './refusals.ts';
 import { type RemoteSettings, remoteSettings } from './remote.ts';
+import { sharedMountObstacles, sharedMountsOf } from './shared-mounts.ts';
 import { notesOf, type Sharing, sharingOf } from './sharing.ts';
 import { MAX_MEMORY_MIB, MAX_VCPUS, type Sizes, sizesOf } from './sizes.ts';
 import { QEMU, REMOTE, show, throwFirst, Values } from './values.ts';
@@ -55,6 +57,8 @@ export interface Configuration extends Assets, Sizes, Sharing, Networking, Rates
   readonly debugging: Debugging;
   readonly guestHookPath: string;
   readonly kernelModules: readonly string[];
+  /** Directories of one container that another of the pod sees, by names of containers. */
+  readonly sharedMounts: readonly SharedMount[];
   /** Of the guest's agent. */
   readonly agent: AgentSettings;
   readonly bootTimeoutMs: number;
@@ -101,6 +105,7 @@ export function obstacles(configuration: Configuration): KataError[] {
   return [
     ...refusalsOf(values.merged, values.hypervisor),
     ...agentObstacles(values, configuration.ownGuest),
+    ...sharedMountObstacles(values, configuration.ownGuest),
     ...assetProblems(configuration),
   ];
 }
@@ -150,6 +155,7 @@ function configure(values: Values, file: string | undefined, machine: Machine, d
     guestHookPath: values.string(hypervisor, 'guest_hook_path', ''),
     // Kata's too sends a remote machine none.
     kernelModules: remote ? [] : values.strings('agent.kata', 'kernel_modules'),
+    sharedMounts: sharedMountsOf(values),
     agent: agentOf(values, assets.ownGuest),
     bootTimeoutMs: (remote?.timeoutMs ?? 0) + dialTimeout(values),
     createContainerTimeoutMs: createTimeout(values),

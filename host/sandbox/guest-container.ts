@@ -1,6 +1,7 @@
 /** Puts a container into the guest: its files, its spec, and the whole way back. */
 import { reasonOf } from '../error.ts';
 import { rewriteSpec, sharedMounts } from '../oci/rewrite.ts';
+import type { SharedMount } from '../proto/messages/agent.ts';
 import type { RootfsShare } from '../storage/share.ts';
 import { addVolumes } from '../storage/volumes.ts';
 import type { Container } from './container.ts';
@@ -11,6 +12,9 @@ import type { ContainerSpec } from './spec.ts';
 import { terminationFile } from './termination.ts';
 import type { Timeline } from './timeline.ts';
 import type { Vm } from './vm.ts';
+
+/** Annotations by which containerd's CRI and CRI-O name a container. */
+const NAMES = ['io.kubernetes.cri.container-name', 'io.kubernetes.container.name'];
 
 export interface GuestContainerOptions {
   readonly vm: Vm;
@@ -23,6 +27,8 @@ export interface GuestContainerOptions {
   readonly podFiles: PodFiles | undefined;
   /** Sysctls that no container of the pod has set yet. */
   readonly sysctls: Readonly<Record<string, string>>;
+  /** Of all containers of the pod. */
+  readonly sharedMounts: readonly SharedMount[];
 }
 
 /** @throws KataError what fails; `removeFromVm` undoes what was done until then */
@@ -64,9 +70,15 @@ export async function createInGuest(
       devices: [...volumes.devices],
       OCI: guest.spec,
       sandbox_pidns: guest.sandboxPidns,
+      shared_mounts: options.sharedMounts.filter(({ dst_ctr }) => dst_ctr === nameOf(container)),
     },
     options.createContainerTimeoutMs,
   );
+}
+
+/** As the pod calls it; undefined: it has no name. */
+function nameOf({ annotations }: Container): string | undefined {
+  return NAMES.map((name) => annotations[name]).find((name) => name !== undefined);
 }
 
 function withPodFiles(

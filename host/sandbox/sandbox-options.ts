@@ -1,4 +1,5 @@
 /** What a sandbox is made with, and whom it tells. */
+import type { SharedMount } from '../proto/messages/agent.ts';
 import type { Mount } from '../proto/messages/containerd_types.ts';
 import type { Container } from './container.ts';
 import type { GuestProcess, StreamPaths } from './process.ts';
@@ -20,6 +21,8 @@ export interface SandboxOptions extends VmOptions {
   readonly disableGuestSeccomp: boolean;
   readonly guestHookPath: string;
   readonly kernelModules: readonly string[];
+  /** Directories of one container that another sees, which Kata's agent mounts. */
+  readonly sharedMounts: readonly SharedMount[];
   /** Text that the agent's policy engine is given before anything else; empty: none. */
   readonly policy: string;
   /** Reads of one stream in flight: more than one only where the agent keeps their order. */

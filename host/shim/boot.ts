@@ -153,6 +153,7 @@ export function newSandbox(
     bootTimeoutMs: configuration.bootTimeoutMs,
     healthTimeoutMs: configuration.agent.healthTimeoutMs,
     policy: configuration.agent.policy,
+    sharedMounts: configuration.sharedMounts,
     createContainerTimeoutMs: configuration.createContainerTimeoutMs,
     disableGuestSeccomp: configuration.disableGuestSeccomp,
     guestHookPath: configuration.guestHookPath,

@@ -124,10 +124,8 @@ export const RUNTIME: TableSchema = {
     type: 'tables',
     fields: { name: 'string', src_ctr: 'string', src_path: 'string', dst_ctr: 'string', dst_path: 'string' },
     default: '[]',
-    effect: 'ignored',
-    why: 'directories of one container are not mounted into another',
-    refused: 'the mounts would be missing',
-    doc: 'Directories of one container that another sees, each with `name`, `src_ctr`, `src_path`, `dst_ctr`, `dst_path`.',
+    effect: 'used',
+    doc: 'Directories of one container that another of the pod sees, each with `name`, `src_ctr`, `src_path`, `dst_ctr`, `dst_path`; with a guest of Kata only, with ours no sandbox is made.',
   },
   disable_guest_empty_dir: {
     type: 'boolean',

@@ -216,7 +216,6 @@ test('what somebody counts on, and there is none of, is refused by name', async 
     ['hypervisor.jailer_hash', 'a'.repeat(128)],
     ['hypervisor.default_gpus', '1'],
     ['runtime.guest_selinux_label', 'system_u:system_r:container_t:s0'],
-    ['runtime.shared_mounts', '[]'],
     ['runtime.sandbox_bind_mounts', '/etc'],
     ['runtime.name', 'linux-container'],
     ['runtime.agent_name', 'other'],

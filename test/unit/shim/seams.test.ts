@@ -118,6 +118,21 @@ test("a Kata guest's agent is given the pod's policy before anything else; one t
   }
 });
 
+test("shared mounts of a container are told a Kata guest's agent with that container, and no other", async ({
+  shim,
+}) => {
+  const mount = { name: 'm', src_ctr: 'app', src_path: '/var/data', dst_ctr: 'side', dst_path: '/data' };
+  const other = { ...mount, name: 'o', dst_ctr: 'other' };
+  kataGuest(shim);
+  const annotations = {
+    'io.katacontainers.config.runtime.shared_mounts': JSON.stringify([mount, other]),
+    'io.kubernetes.cri.container-name': 'side',
+  };
+  await shim.create('c1', ['sleep'], { spec: { annotations } });
+  const created = shim.guest.requests.find(({ method }) => method === 'CreateContainer')?.request;
+  assert.equal((created as { shared_mounts: unknown }).shared_mounts, [mount]);
+});
+
 test('our own guest, which follows no policy, is not started with one', async ({ shim }) => {
   const annotations = { 'io.katacontainers.config.agent.policy': 'cGFja2FnZSBh' };
   const thrown = await failure(shim.create('c1', ['sleep'], { spec: { annotations } }));
