@@ -1,9 +1,9 @@
 /** What a guest says of itself, as far as it may: known labels, names of the agent's and guest's only, and no words of its own. */
-import { GUEST, type Metric, SANDBOX_LABELS } from './catalogue.ts';
+import { GUEST, type Metric } from './catalogue.ts';
 import type { Description, Families } from './family.ts';
 import { GUEST_LIMITS, parseText, textOfLabels } from './parse.ts';
 
-/** Labels that guests of ours and of Kata's have. None can be taken for one of SANDBOX_LABELS. */
+/** Labels that guests of ours and of Kata's have. None is one of SANDBOX_LABELS. */
 const LABELS: ReadonlySet<string> = new Set([
   'item',
   'cpu',
@@ -40,11 +40,6 @@ export function addGuestText(families: Families, text: string): number {
       return families.add(description, textOfLabels(labels), value);
     },
   });
-}
-
-/** Whether a label is the monitor's to set. */
-export function isSandboxLabel(name: string): boolean {
-  return (SANDBOX_LABELS as readonly string[]).includes(name);
 }
 
 function nameOf(name: string): string | undefined {
