@@ -19,7 +19,7 @@ export const iptables: Command = {
   name: 'iptables',
   summary: "get or set the packet filter rules of a sandbox's guest",
   description: [
-    "The rules are those inside the virtual machine, in the form of iptables-save. The guest has to have the programs for it: Kata's own guest image does; this project's small guest does not, and says so.",
+    'The rules are those inside the virtual machine, in the form of iptables-save; they end with it. A guest that comes without the programs is handed them when it is first asked; one that cannot take them says so.',
   ],
   commands: [
     {

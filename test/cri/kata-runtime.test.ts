@@ -1,5 +1,5 @@
 /** The built kata-runtime on a running pod, as its operator has it: by the pod's name, the beginning of its id, in both styles. */
-import { closeSync, ftruncateSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { handlersOf } from '../../host/cli/check/containerd.ts';
@@ -96,12 +96,29 @@ eachCri('kata-runtime', (test) => {
     assert.match(await refused('metrics', 'no-such-pod'), 'no sandbox of this node is called "no-such-pod"');
   });
 
-  test('the guest has no packet filter programs and no policy engine, and that is what is said', async () => {
-    assert.match(await refused('iptables', 'get', '--sandbox-id', pod.id), /this guest cannot/);
-    const rules = await run('kata-ctl', ['iptables', 'set', '--v6', '--sandbox-id', name], '*filter\nCOMMIT\n');
-    assert.equal([rules.code, /this guest cannot/.test(rules.stderr)], [1, true]);
+  test('iptables: what is set is what is got, by file and by stdin, in both families', async ({ daemon }) => {
+    const rules = (address: string): string => `*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -s ${address} -j DROP\nCOMMIT\n`;
+    const file = join(daemon.directory, 'rules');
+    writeFileSync(file, rules('192.0.2.7/32'));
+    await said('iptables', 'set', file, '--sandbox-id', name);
+    assert.match(
+      await said('iptables', 'get', '--sandbox-id', pod.id.slice(0, 12)),
+      '-A INPUT -s 192.0.2.7/32 -j DROP',
+    );
+    const set = await run('kata-ctl', ['iptables', 'set', '--v6', '--sandbox-id', name], rules('2001:db8::7/128'));
+    assert.equal([set.code, set.stderr], [0, '']);
+    const six = await said('iptables', 'get', '--v6', name);
+    assert.match(six, '-A INPUT -s 2001:db8::7/128 -j DROP');
+    assert.not.match(six, '192.0.2.7');
     assert.match(await refused('iptables', 'set', '--sandbox-id', name), 'stdin is empty');
-    assert.match(await refused('policy', 'set', '/proc/self/cmdline', '--sandbox-id', name), /policy/);
+    writeFileSync(file, '*nonsense\n');
+    assert.match(await refused('iptables', 'set', file, '--sandbox-id', name), `sandbox ${pod.id}: `);
+  });
+
+  test('policy: our guest has no engine, and says so', async ({ daemon }) => {
+    const file = join(daemon.directory, 'policy.rego');
+    writeFileSync(file, 'package agent_policy\n');
+    assert.match(await refused('policy', 'set', file, '--sandbox-id', name), /nothing was set: .*no policy engine/);
     assert.match(await refused('policy', 'set', '/nonexistent', '--sandbox-id', name), '/nonexistent cannot be read');
   });
 
