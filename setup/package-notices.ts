@@ -15,6 +15,10 @@ const LICENCES: readonly (readonly [prefix: string, licence: string])[] = [
   ['libseccomp2', 'LGPL-2.1-only'],
   ['libyajl2', 'ISC'],
   ['busybox', 'GPL-2.0-only'],
+  ['iptables', 'GPL-2.0-or-later'],
+  ['libxtables12', 'GPL-2.0-or-later'],
+  ['libip4tc2', 'GPL-2.0-or-later'],
+  ['libip6tc2', 'GPL-2.0-or-later'],
   ['qjs-src', 'MIT (QuickJS-ng)'],
 ];
 
@@ -24,6 +28,9 @@ const SOURCES: Readonly<Record<string, string>> = {
   libseccomp2: 'libseccomp',
   libyajl2: 'yajl',
   'busybox-static': 'busybox',
+  libxtables12: 'iptables',
+  libip4tc2: 'iptables',
+  libip6tc2: 'iptables',
   'qjs-src': 'quickjs-ng',
 };
 

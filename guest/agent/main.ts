@@ -9,10 +9,12 @@ import { withCallLog } from './call-log.ts';
 import { serveConfigured } from './channel.ts';
 import { MAX_CMDLINE_BYTES, parseArguments, parseCmdline } from './cmdline.ts';
 import { Consoles } from './console.ts';
+import { extensionHandlers } from './extension.ts';
 import { Forwards } from './forward.ts';
 import { EventLoop } from './loop.ts';
 import { loadNamed } from './modules.ts';
 import { networkHandlers } from './network.ts';
+import { DEFAULT_OPTIONS } from './options.ts';
 import { onceReady, servicesOf } from './service-table.ts';
 import { containerServices } from './services.ts';
 import { type Sys, SysError } from './sys.ts';
@@ -65,6 +67,7 @@ const services = servicesOf(
   healthHandlers(),
   forwards.handlers(),
   consoles.handlers(),
+  extensionHandlers(init ? { sys, loop, options: { ...DEFAULT_OPTIONS, hotplugTimeoutMs } } : undefined),
   ...agent.map((part) => onceReady(ready, part)),
 );
 serveConfigured(sys, loop, withCallLog(services, sys, options.logLevel), ready, options.serverAddress);

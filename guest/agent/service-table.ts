@@ -2,6 +2,7 @@
 import type { MessageType } from '../../host/proto/codec.ts';
 import { AgentServiceService, AgentServiceServiceName } from '../../host/proto/messages/agent.ts';
 import { ConsoleService, ConsoleServiceName } from '../../host/proto/messages/console.ts';
+import { ExtensionService, ExtensionServiceName } from '../../host/proto/messages/extension.ts';
 import { ForwardService, ForwardServiceName } from '../../host/proto/messages/forward.ts';
 import { HealthService, HealthServiceName } from '../../host/proto/messages/health.ts';
 import type { Handler, Handlers } from './loop-interface.ts';
@@ -13,6 +14,9 @@ export type HealthHandlers = Handlers<typeof HealthService>;
 export type ForwardHandlers = Handlers<typeof ForwardService>;
 /** Handlers of kata.edge.Console; none: an agent without it. */
 export type ConsoleHandlers = Handlers<typeof ConsoleService>;
+
+/** Handlers of kata.edge.Extension; none: an agent without it. */
+export type ExtensionHandlers = Handlers<typeof ExtensionService>;
 
 /** One method as the server calls it; its types were checked where the service was put together. */
 export interface Method {
@@ -33,6 +37,7 @@ export function servicesOf(
   health: HealthHandlers,
   forward: ForwardHandlers,
   console: ConsoleHandlers,
+  extension: ExtensionHandlers,
   ...parts: readonly AgentHandlers[]
 ): Services {
   const merged: Record<string, unknown> = {};
@@ -48,6 +53,7 @@ export function servicesOf(
     [HealthServiceName, methodsOf(HealthService, health as Record<string, unknown>)],
     [ForwardServiceName, methodsOf(ForwardService, forward as Record<string, unknown>)],
     [ConsoleServiceName, methodsOf(ConsoleService, console as Record<string, unknown>)],
+    [ExtensionServiceName, methodsOf(ExtensionService, extension as Record<string, unknown>)],
   ]);
 }
 

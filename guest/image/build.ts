@@ -11,6 +11,7 @@ import { AGENT_ENTRY, buildAgent, QUICKJS_DIRECTORY } from './agent.ts';
 import { cpio, type Entry } from './cpio.ts';
 import { checkArm64Image, extractVmlinux } from './kernel.ts';
 import { moduleEntries } from './modules.ts';
+import { netfilterArchive } from './netfilter.ts';
 import { ARCHITECTURES, type Architecture, MANIFEST_FORMAT, type PackageRole, packagesFor } from './recipe.ts';
 import { runtimeEntries } from './runtime.ts';
 import { buildMachine, compilerVersions } from './toolchain.ts';
@@ -19,6 +20,8 @@ import { buildMachine, compilerVersions } from './toolchain.ts';
 export const MAX_INITRAMFS_BYTES = 6 * 1024 * 1024;
 const INITRAMFS = 'initramfs.cpio.gz';
 const MANIFEST = 'manifest.json';
+/** What guests get when somebody asks for their packet filter rules. */
+const NETFILTER = 'netfilter.cpio';
 const GZIP_LEVEL = 9;
 /** What the image is made from, besides the packages. */
 const SOURCES = ['guest', 'host/proto', 'host/error.ts', 'package.json', 'setup/debian.ts'];
@@ -103,7 +106,8 @@ async function make(
   if (initramfs.length > MAX_INITRAMFS_BYTES) {
     throw new KataError('internal', `the initramfs has ${initramfs.length} bytes; the limit is ${MAX_INITRAMFS_BYTES}`);
   }
-  const files = { [target.kernel]: kernel, [INITRAMFS]: initramfs };
+  const netfilter = await netfilterArchive(target, roots, version);
+  const files = { [target.kernel]: kernel, [INITRAMFS]: initramfs, [NETFILTER]: netfilter };
   return await install(output, files, {
     format: MANIFEST_FORMAT,
     arch: target.arch,

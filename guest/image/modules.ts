@@ -57,6 +57,38 @@ export async function moduleEntries(root: string, version: string): Promise<Entr
 }
 
 /**
+ * Modules with all that they need, in an order in which they load, as files of an archive. Those built into the kernel are left out.
+ * @param before names that are loaded already
+ * @throws KataError `not_found` for a module the package lacks
+ */
+export async function looseModules(
+  root: string,
+  version: string,
+  names: readonly string[],
+  before: readonly (readonly [name: string, virtioId?: number])[],
+): Promise<(Entry & { readonly type: 'file' })[]> {
+  const base = join(root, 'lib/modules', version);
+  const files = new Map<string, string>();
+  for (const name of await readdir(base, { recursive: true })) {
+    if (name.endsWith('.ko')) files.set(plain(basename(name, '.ko')), join(base, name));
+  }
+  const done = new Set([...(await builtinModules(base)), ...before.map(([name]) => plain(name))]);
+  const entries: (Entry & { readonly type: 'file' })[] = [];
+  const add = async (name: string): Promise<void> => {
+    if (done.has(plain(name))) return;
+    done.add(plain(name));
+    const file = files.get(plain(name));
+    if (!file)
+      throw new KataError('not_found', `kernel ${version} has no module ${name}; correct guest/image/recipe.ts`);
+    const data = withoutSignature(await readFile(file));
+    for (const needed of dependencies(data)) await add(needed);
+    entries.push({ type: 'file', path: `${DIRECTORY}/${plain(name)}.ko`, data });
+  };
+  for (const name of names) await add(name);
+  return entries;
+}
+
+/**
  * A module as it was before it was signed. To check a signature takes an emulated processor two milliseconds, and proves
  * nothing in an image whose maker has chosen the kernel and the agent too.
  */

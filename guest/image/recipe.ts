@@ -46,12 +46,28 @@ export function packagesFor(arch: DebianArch): Readonly<Record<PackageRole, Pack
     libseccomp: bookworm('libseccomp2'),
     libyajl: bookworm('libyajl2'),
     busybox: bookworm('busybox-static'),
+    iptables: bookworm('iptables'),
+    libxtables: bookworm('libxtables12'),
+    libip4tc: bookworm('libip4tc2'),
+    libip6tc: bookworm('libip6tc2'),
     // Only source, the same for every architecture; bookworm has no QuickJS.
     quickjs: { suite: 'sid', name: 'qjs-src' },
   };
 }
 
-export type PackageRole = 'kernel' | 'crun' | 'libc' | 'libcap' | 'libseccomp' | 'libyajl' | 'busybox' | 'quickjs';
+export type PackageRole =
+  | 'kernel'
+  | 'crun'
+  | 'libc'
+  | 'libcap'
+  | 'libseccomp'
+  | 'libyajl'
+  | 'busybox'
+  | 'iptables'
+  | 'libxtables'
+  | 'libip4tc'
+  | 'libip6tc'
+  | 'quickjs';
 
 /** Shared libraries of crun: package, and the name crun asks for. libsystemd is our stub. */
 export const LIBRARIES: readonly (readonly [role: PackageRole, soname: string])[] = [
@@ -90,3 +106,28 @@ export const MODULES: readonly (readonly [name: string, virtioId?: number])[] = 
 export const LAST_EARLY_MODULE = 'virtio_console';
 /** With it loaded a sandbox can be created; the modules after it are loaded when containers may need them. */
 export const LAST_SANDBOX_MODULE = 'vmw_vsock_virtio_transport';
+
+/** What packet filter rules may need of the kernel; what these need in turn is found. */
+export const NETFILTER_MODULES: readonly string[] = [
+  ...['iptable_filter', 'iptable_nat', 'iptable_mangle', 'iptable_raw'],
+  ...['ip6table_filter', 'ip6table_nat', 'ip6table_mangle', 'ip6table_raw'],
+  ...[
+    'xt_tcpudp',
+    'xt_conntrack',
+    'xt_state',
+    'xt_addrtype',
+    'xt_comment',
+    'xt_limit',
+    'xt_mark',
+    'xt_multiport',
+    'xt_owner',
+  ],
+  ...['xt_nat', 'xt_MASQUERADE', 'xt_REDIRECT', 'ipt_REJECT', 'ip6t_REJECT', 'xt_LOG', 'nf_log_syslog', 'xt_TCPMSS'],
+];
+/** The same of iptables. */
+export const NETFILTER_EXTENSIONS: readonly string[] = [
+  ...['libxt_standard', 'libxt_tcp', 'libxt_udp', 'libipt_icmp', 'libip6t_icmp6', 'libxt_conntrack', 'libxt_state'],
+  ...['libxt_addrtype', 'libxt_comment', 'libxt_limit', 'libxt_mark', 'libxt_MARK', 'libxt_multiport', 'libxt_owner'],
+  ...['libxt_DNAT', 'libxt_SNAT', 'libxt_MASQUERADE', 'libxt_REDIRECT', 'libipt_REJECT', 'libip6t_REJECT'],
+  ...['libxt_LOG', 'libxt_TCPMSS'],
+];

@@ -5,6 +5,7 @@ import { type Init, type MessageType, message } from '../proto/codec.ts';
 import * as agent from '../proto/messages/agent.ts';
 import { type ConsoleOpenRequest, ConsoleService, ConsoleServiceName } from '../proto/messages/console.ts';
 import type { VolumeStatsResponse } from '../proto/messages/csi.ts';
+import { ExtensionService, ExtensionServiceName } from '../proto/messages/extension.ts';
 import { ForwardService, ForwardServiceName } from '../proto/messages/forward.ts';
 import { HealthCheckResponse_ServingStatus, HealthService, HealthServiceName } from '../proto/messages/health.ts';
 import type { ARPNeighbor, Interface, Route } from '../proto/messages/types.ts';
@@ -277,6 +278,16 @@ export class AgentClient {
   async resizeVolume(guestPath: string, size: number): Promise<void> {
     const request = { volume_guest_path: guestPath, size };
     await this.call('ResizeVolume', METHODS.ResizeVolume, request, { timeoutMs: OPERATION_TIMEOUT_MS });
+  }
+
+  /**
+   * Has our own agent add the files of an archive to the guest's.
+   * @param device the disk that holds it, by its PCI path
+   * @throws KataError `unimplemented` by Kata's agent
+   */
+  async addExtension(device: string): Promise<void> {
+    const options = { timeoutMs: OPERATION_TIMEOUT_MS };
+    await this.client.call(ExtensionServiceName, 'Add', ExtensionService.Add, { device }, options);
   }
 
   /** The guest's packet filter rules, as iptables-save writes them; not to be believed. */

@@ -2,6 +2,7 @@
 import { KataError } from '../error.ts';
 import type { Managed } from '../shim/boot.ts';
 import { escapeText } from '../tail.ts';
+import { isUnimplemented, PacketFilter } from './packet-filter.ts';
 import type { Route } from './route.ts';
 
 /** Largest set of rules, either way, bytes. */
@@ -10,14 +11,15 @@ export const MAX_RULES_BYTES = 1024 * 1024;
 export const MAX_POLICY_BYTES = 1024 * 1024;
 
 export function guestRoutes(managed: Managed): readonly Route[] {
+  const filter = new PacketFilter(managed);
   return [
-    ...ipTablesRoutes(managed, '/iptables', false),
-    ...ipTablesRoutes(managed, '/ip6tables', true),
+    ...ipTablesRoutes(filter, '/iptables', false),
+    ...ipTablesRoutes(filter, '/ip6tables', true),
     policyRoute(managed),
   ];
 }
 
-function ipTablesRoutes({ sandbox }: Managed, path: string, ipv6: boolean): readonly Route[] {
+function ipTablesRoutes(filter: PacketFilter, path: string, ipv6: boolean): readonly Route[] {
   const family = ipv6 ? 'IPv6' : 'IPv4';
   return [
     {
@@ -25,7 +27,7 @@ function ipTablesRoutes({ sandbox }: Managed, path: string, ipv6: boolean): read
       path,
       what: `the guest's ${family} packet filter rules, as iptables-save writes them`,
       act: async () => {
-        const rules = await sandbox().machine.agent.ipTables(ipv6).catch(withoutPrograms);
+        const rules = await filter.use((agent) => agent.ipTables(ipv6));
         if (rules.length > MAX_RULES_BYTES) {
           throw new KataError('data_loss', `the guest has more than ${MAX_RULES_BYTES} bytes of rules`);
         }
@@ -35,12 +37,13 @@ function ipTablesRoutes({ sandbox }: Managed, path: string, ipv6: boolean): read
     {
       method: 'PUT',
       path,
-      what: `sets them; the body is what iptables-restore reads`,
+      what: 'sets them; the body is what iptables-restore reads',
       maxBody: MAX_RULES_BYTES,
       act: async ({ body }) => {
-        if (body.length === 0)
+        if (body.length === 0) {
           throw new KataError('invalid_argument', 'the body is empty; it must be what iptables-save writes');
-        await sandbox().machine.agent.setIpTables(ipv6, body).catch(withoutPrograms);
+        }
+        await filter.use((agent) => agent.setIpTables(ipv6, body));
         return { body: '' };
       },
     },
@@ -69,21 +72,11 @@ function utf8(bytes: Buffer): string {
   }
 }
 
-function withoutPrograms(thrown: unknown): never {
-  throw unimplemented(
-    thrown,
-    "this guest cannot: its image has no iptables programs, or its kernel no packet filter. Use Kata's guest image ([hypervisor.qemu] image), which has both",
-  );
-}
-
 function withoutEngine(thrown: unknown): never {
-  throw unimplemented(
-    thrown,
-    'nothing was set: the agent of this guest has no policy engine. Use a guest image whose agent is built with one ([hypervisor.qemu] image)',
+  if (!isUnimplemented(thrown)) throw thrown;
+  throw new KataError(
+    'unimplemented',
+    `nothing was set: the agent of this guest has no policy engine. Use a guest image whose agent is built with one ([hypervisor.qemu] image)`,
+    { cause: thrown },
   );
-}
-
-function unimplemented(thrown: unknown, text: string): unknown {
-  if (!(thrown instanceof KataError) || thrown.code !== 'unimplemented') return thrown;
-  return new KataError('unimplemented', `${text} (the agent says: ${thrown.message.slice(0, 200)})`, { cause: thrown });
 }

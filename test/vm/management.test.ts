@@ -72,12 +72,7 @@ if (IS_KATA) {
         }
         // The kernel of a quiet boot says nothing.
         assert.is((await ask(record, '/console')).status, 200);
-        for (const path of ['/iptables', '/ip6tables']) {
-          assert.equal(
-            [(await ask(record, path)).status, (await ask(record, path, { method: 'PUT', body: 'x' })).status],
-            [501, 501],
-          );
-        }
+        await checkRules(record);
         const policy = await ask(record, '/policy', { method: 'PUT', body: 'package agent_policy' });
         assert.is(policy.status, 501);
         assert.match(policy.text, /nothing was set/);
@@ -150,6 +145,30 @@ if (IS_KATA) {
           );
           assert.ok(inodes.unit === 2 && inodes.used > 0);
           assert.is(stats.volume_condition.abnormal, false);
+        }
+      }
+
+      async function checkRules(record: SandboxRecord): Promise<void> {
+        for (const [path, reject] of [
+          ['/iptables', 'icmp-port-unreachable'],
+          ['/ip6tables', 'icmp6-port-unreachable'],
+        ]) {
+          assert.equal([(await ask(record, path ?? '')).status, (await ask(record, path ?? '')).text], [200, '']);
+          const rules = [
+            '-A INPUT -p tcp -m tcp --dport 4 -m comment --comment four -j REJECT',
+            '-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+          ];
+          const nat = '-A OUTPUT -p tcp -m tcp --dport 5 -j REDIRECT --to-ports 6';
+          const body = `*filter\n${rules.join('\n')}\nCOMMIT\n*nat\n${nat}\nCOMMIT\n`;
+          const set = await ask(record, path ?? '', { method: 'PUT', body });
+          assert.equal([set.status, set.text], [200, '']);
+          const { text } = await ask(record, path ?? '');
+          for (const rule of [`${rules[0]} --reject-with ${reject}`, rules[1], nat])
+            assert.ok(text.includes(`${rule}\n`), text);
+          const bad = await ask(record, path ?? '', { method: 'PUT', body: '*filter\n-A INPUT -j NOWHERE\nCOMMIT\n' });
+          assert.is(bad.status, 500);
+          assert.match(bad.text, /tables-restore ended with \d/);
+          assert.ok((await ask(record, path ?? '')).text.includes(nat));
         }
       }
 

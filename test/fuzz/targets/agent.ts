@@ -33,6 +33,7 @@ const services = servicesOf(
   { Check: () => ({ status: 1 }), Version: () => Promise.resolve({ grpc_version: '1', agent_version: '2' }) },
   {},
   {},
+  {},
   {
     StatsContainer: ({ container_id }) => ({ network_stats: [{ name: container_id }] }),
     ReadStdout: ({ len }) => ({ data: new Uint8Array(Math.min(len, 9000)) }),

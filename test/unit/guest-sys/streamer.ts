@@ -22,6 +22,7 @@ const services = servicesOf(
   {},
   {},
   {},
+  {},
   {
     ExecProcess: ({ exec_id: id, process }) => {
       const [stdin, stdout, stderr] = [sys.pipe(), sys.pipe(), sys.pipe()];
