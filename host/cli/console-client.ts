@@ -34,6 +34,8 @@ export interface ExecOptions {
   /** Empty: a shell. */
   readonly args: readonly string[];
   readonly port: number | undefined;
+  /** Whether the shell has a terminal even if this process has none. */
+  readonly terminal?: boolean;
   readonly tell: (message: string) => void;
   readonly fail: (message: string) => void;
   /** Tests have their own. */
@@ -87,7 +89,7 @@ class Terminal {
     const { rows = 0, columns = 0 } = this.#terminal ? this.#stdout : {};
     const order: ConsoleOrder = {
       args,
-      terminal: this.#terminal,
+      terminal: this.#terminal || this.options.terminal === true,
       rows,
       columns,
       term: process.env.TERM ?? '',

@@ -21,6 +21,8 @@ export const execCommand: Command = {
   ],
   rest: 'COMMAND [ARGUMENT…]',
   options: [
+    { name: 'tty', letter: 't', summary: 'a terminal for the command, also if stdin or stdout is none' },
+    { name: 'stdin', letter: 'i', summary: 'accepted and without effect: input is always passed on' },
     {
       name: 'kata-debug-port',
       letter: 'p',
@@ -54,6 +56,7 @@ export const execCommand: Command = {
       id: state.id,
       socketPath: state.monitor,
       args: call.rest,
+      terminal: call.flag('tty'),
       port: port === undefined ? undefined : Number(port),
       tell: (message) => call.output.info(message),
       fail: (message) => call.output.error(message),

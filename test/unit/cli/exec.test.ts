@@ -198,6 +198,13 @@ exec('the terminal is as it was, however it ends', async () => {
   assert.match(stdout, /status 143/);
 });
 
+exec('a terminal for the command, though there is none here', async () => {
+  const words = ['exec', '-it', 'web', '--', 'sh', '-c', 'test -t 0 && test -t 1 && echo yes'];
+  assert.equal(await run(words), { status: 0, stdout: 'yes\r\n', stderr: '' });
+  const without = await run(['exec', '-i', 'web', '--', 'sh', '-c', 'test -t 0 || echo no']);
+  assert.is(without.stdout, 'no\n');
+});
+
 exec('two at once', async () => {
   const both = await Promise.all([
     run(['exec', 'web', '--', 'sh', '-c', 'sleep 1; echo first']),
