@@ -2,7 +2,7 @@
 import { LOG_LEVELS, type LogLevel } from './flags.ts';
 
 /** Longest text of a field, characters. */
-const MAX_FIELD_LENGTH = 1024;
+export const MAX_FIELD_LENGTH = 1024;
 
 export type LogFields = Readonly<Record<string, string | number | boolean>>;
 

@@ -16,7 +16,7 @@ const NAME = /^kata_(?!monitor_)[a-zA-Z0-9_]+$/;
 const CLIENT_NAME = /^(go|process)_[a-zA-Z0-9_]+$/;
 const RESERVED: ReadonlySet<string> = new Set(SANDBOX_LABELS);
 /** Longest value of a sandbox's label, characters. */
-const MAX_NAME_LENGTH = 256;
+export const MAX_NAME_LENGTH = 256;
 
 /** What a text says of its families. */
 interface Said {

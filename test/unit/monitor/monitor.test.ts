@@ -9,6 +9,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { MonitorLog } from '../../../host/monitor/log.ts';
 import { Monitor } from '../../../host/monitor/monitor.ts';
+import { MAX_NAME_LENGTH } from '../../../host/monitor/sandbox-text.ts';
 import { MAX_AT_ONCE, type ScrapeLimits } from '../../../host/monitor/scrape.ts';
 import { MAX_PREFIXES, serverOf } from '../../../host/monitor/server.ts';
 import { identify } from '../../../host/sandbox/identity.ts';
@@ -107,6 +108,14 @@ test('every series of every sandbox has its labels, and families stand together'
   assert.is(series.get('kata_monitor_scrape_count'), 1);
   assert.is(series.get('kata_monitor_scrape_failed_count'), 0);
   assert.ok(Number(series.get('kata_monitor_process_resident_memory_bytes')) > 0);
+});
+
+test('a pod’s name is written as a label, whatever it is', async (context) => {
+  const name = `a"b\\c\nd\u001b${'x'.repeat(MAX_NAME_LENGTH)}`;
+  await context.node.add('aaaa', () => shimText(1), { pod: { ...POD, name } });
+  const { text } = await get(context, '/metrics');
+  strictly(text);
+  assert.match(text, `cri_name="a\\"b\\\\c\ufffdd\ufffd${'x'.repeat(MAX_NAME_LENGTH - 8)}",cri_namespace="shop"}`);
 });
 
 test('a shim that hangs, sends rubbish, or is gone costs its own metrics only', async (context) => {

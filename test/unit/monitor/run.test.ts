@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { addressText, type Flags, LOG_LEVELS, parseFlags } from '../../../host/monitor/flags.ts';
-import { MonitorLog } from '../../../host/monitor/log.ts';
+import { MAX_FIELD_LENGTH, MonitorLog } from '../../../host/monitor/log.ts';
 
 const test = suite<{ directory: string; children: ChildProcess[] }>('kata-monitor as a program');
 const PROGRAM = resolve('host/bin/monitor.ts');
@@ -81,6 +81,12 @@ test('lines of the log are one each, whatever is told', () => {
     lines[0] as string,
     /^time=\S+ level=warn msg="bad\\nnews" name=kata-monitor pid=\d+ error="a \\"b\\"\\u001b\[2J" count=3\n$/,
   );
+});
+
+test('a field of the log has its limit', () => {
+  const lines: string[] = [];
+  new MonitorLog('info', (line) => lines.push(line)).info('m', { long: 'x'.repeat(MAX_FIELD_LENGTH + 1) });
+  assert.ok(lines[0]?.endsWith(` long=${'x'.repeat(MAX_FIELD_LENGTH)}\n`));
 });
 
 interface Ended {
