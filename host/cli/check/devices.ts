@@ -2,7 +2,7 @@
 
 import { VSOCK_DAEMON } from '../../agent/vhost-device-vsock.ts';
 import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts';
-import { type CheckedMachine, exists, moduleState, whyNotOpen } from './machine.ts';
+import { type CheckedMachine, exists, moduleState, readText, whyNotOpen } from './machine.ts';
 import { NO_CONFIGURATION } from './situation.ts';
 
 export const kvmDevice: Check = {
@@ -11,8 +11,11 @@ export const kvmDevice: Check = {
   decides: 'create',
   run: async ({ machine, configuration, accelerator }) => {
     if (configuration?.remote) return skipped('sandboxes are machines of another host');
-    if (!exists(machine, '/dev/kvm'))
-      return warning('TCG: /dev/kvm does not exist; sandboxes start and run slowly', 'see kvm');
+    // Why, and what to do, is what the checks of processor and kernel have told.
+    if (!exists(machine, '/dev/kvm')) return skipped('TCG: there is no /dev/kvm');
+    if (machine.arch === 'x64' && x86Cpu(readText(machine, '/proc/cpuinfo') ?? '').extension === undefined) {
+      return skipped('TCG: the processor shows no virtualization');
+    }
     const reason = whyNotOpen(machine, '/dev/kvm');
     if (reason !== '' && machine.uid !== 0) return skipped('/dev/kvm is for root to open');
     if (reason !== '')

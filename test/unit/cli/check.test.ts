@@ -401,6 +401,18 @@ test('what a program says cannot steer a terminal', async () => {
   assert.match(text, 'x1b[2J');
 });
 
+test('cgroups of version 1, one of them missing', async () => {
+  const fake = goodMachine();
+  const mounts = (names: readonly string[]): string =>
+    names.map((name, at) => `${30 + at} 23 0:26 / /sys/fs/cgroup/${name} rw - cgroup cgroup rw,${name}\n`).join('');
+  for (const name of ['cpu', 'memory', 'cpuset']) fake.write(`/sys/fs/cgroup/${name}/tasks`, '');
+  fake.write('/proc/self/cgroup', '3:cpu:/\n2:memory:/\n1:cpuset:/\n');
+  fake.write('/proc/self/mountinfo', mounts(['cpu', 'memory', 'cpuset']));
+  assert.is(of(await verdict(fake), 'cgroups'), 'ok: version 1: cpu, memory, cpuset');
+  fake.write('/proc/self/mountinfo', mounts(['cpu', 'cpuset']));
+  assert.is(of(await verdict(fake), 'cgroups'), 'warning: version 1 without memory');
+});
+
 test('a configured kernel that no file tells of is not denied', async () => {
   const fake = goodMachine();
   fake.remove('/lib/modules');

@@ -1,7 +1,7 @@
 /** The scripts for bash and zsh, as the shells run them. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { COMMANDS } from '../../../host/cli/commands.ts';
@@ -29,7 +29,6 @@ test.before(() => {
   }
   for (const name of FILES) writeFileSync(join(directory, name), '');
   writeFileSync(join(directory, 'bash'), bashScript(grammar));
-  writeFileSync(join(directory, 'zsh'), zshScript(grammar));
 });
 test.after(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -106,34 +105,46 @@ const TYPED: readonly (readonly [typed: string, got: string])[] = [
   ['kata-runtime check no-\t', 'check no-network-checks'],
 ];
 
-test('zsh: typed on a terminal', async () => {
-  const specs = ['zsh', 'zsh-common'].map((name) => ({ suite: 'bookworm', name }) as const);
-  const packages = await fetchPackages(specs, DEBIAN_CACHE, () => {});
-  for (const { file } of packages) await unpack(file, join(directory, 'unpacked'));
-  const multiarch = machineArch() === 'amd64' ? 'x86_64-linux-gnu' : 'aarch64-linux-gnu';
-  writeFileSync(
-    join(directory, '.zshrc'),
-    `module_path=('${directory}/unpacked/usr/lib/${multiarch}/zsh/5.9')
-fpath=('${directory}'/unpacked/usr/share/zsh/functions/**/*(/) '${directory}/unpacked/usr/share/zsh/functions')
+const MULTIARCH = machineArch() === 'amd64' ? 'x86_64-linux-gnu' : 'aarch64-linux-gnu';
+// As `source <(...)` has it, and as a package's file that zsh loads itself.
+for (const [how, name] of [
+  ['read by .zshrc', 'zsh'],
+  ['found by zsh', 'found/_kata-runtime'],
+] as const) {
+  test(`zsh: typed on a terminal, the script ${how}`, async () => {
+    const specs = ['zsh', 'zsh-common'].map((each) => ({ suite: 'bookworm', name: each }) as const);
+    const unpacked = join(directory, 'unpacked');
+    if (!existsSync(unpacked)) {
+      for (const { file } of await fetchPackages(specs, DEBIAN_CACHE, () => {})) await unpack(file, unpacked);
+    }
+    const script = join(directory, name);
+    mkdirSync(dirname(script), { recursive: true });
+    writeFileSync(script, zshScript(grammar));
+    const home = mkdtempSync(join(directory, 'home-'));
+    writeFileSync(
+      join(home, '.zshrc'),
+      `module_path=('${unpacked}/usr/lib/${MULTIARCH}/zsh/5.9')
+fpath=('${unpacked}'/usr/share/zsh/functions/**/*(/) '${unpacked}/usr/share/zsh/functions' '${directory}/found')
 autoload -U compinit
 compinit -u -D
-. '${directory}/zsh'
+${name === 'zsh' ? `. '${script}'` : ''}
 PATH='${directory}':$PATH
 cd '${directory}'
 PROMPT='READY> '
 unsetopt beep
 `,
-  );
-  const type = [...TYPED.map(([line]) => line), 'exit'].map((line) => `${line}\r`).join('');
-  const env = { ZDOTDIR: directory, HOME: directory, PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' };
-  const zsh = join(directory, 'unpacked/bin/zsh');
-  const done = await inTerminal([zsh, '-d', '-i'], { env, columns: 200, answer: { after: 'READY> ', type } });
-  const got = [...done.stdout.matchAll(/GOT\[([^\]]*)\]/g)].map(([, words]) => words);
-  assert.equal(
-    got,
-    TYPED.map(([, words]) => words),
-    done.stdout,
-  );
-});
+    );
+    const type = [...TYPED.map(([line]) => line), 'exit'].map((line) => `${line}\r`).join('');
+    const env = { ZDOTDIR: home, HOME: home, PATH: '/usr/bin:/bin', LC_ALL: 'C.UTF-8' };
+    const answer = { after: 'READY> ', type };
+    const done = await inTerminal([join(unpacked, 'bin/zsh'), '-d', '-i'], { env, columns: 200, answer });
+    const got = [...done.stdout.matchAll(/GOT\[([^\]]*)\]/g)].map(([, words]) => words);
+    assert.equal(
+      got,
+      TYPED.map(([, words]) => words),
+      done.stdout,
+    );
+  });
+}
 
 test.run();
