@@ -10,15 +10,23 @@ take_lock() {
   [ -z "$DRY" ] || return 0
   mkdir -p "$VAR"
   exec 9>"$VAR/lock"
+  # The image of the DaemonSet has no flock; its node has.
   if command -v flock >/dev/null 2>&1; then
-    tries=60
-    until flock -n 9; do
-      tries=$((tries - 1))
-      [ "$tries" -gt 0 ] || die "another install.sh holds $(on_node "$VAR/lock")"
-      sleep 1
-    done
+    locker=flock
+  elif [ -n "$ROOT" ] && chroot "$ROOT" flock --version >/dev/null 2>&1; then
+    locker=chroot_flock
+  else
+    return 0
   fi
+  tries=60
+  until $locker -n 9; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || die "another install.sh holds $(on_node "$VAR/lock")"
+    sleep 1
+  done
 }
+
+chroot_flock() { chroot "$ROOT" flock "$@"; }
 
 sum_of() { sha256sum <"$1" | cut -d ' ' -f 1; }
 
