@@ -110,6 +110,8 @@ function otherHypervisor(table: string, hypervisor: string): { why: string; fore
 /** Compared as the schema writes it, which is TOML with blanks after commas. */
 function isHarmless({ default: fallback, go, rs, type }: Key, value: unknown): boolean {
   if (value === '' || value === 0 || (Array.isArray(value) && value.length === 0)) return type !== 'boolean';
+  // No default has a table.
+  if (type === 'tables') return false;
   const text = tomlOf(value);
   return text === fallback || text === go || text === rs;
 }

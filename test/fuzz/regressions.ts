@@ -11,6 +11,12 @@ export interface Regression {
 }
 
 export const REGRESSIONS: Readonly<Record<string, readonly Regression[]>> = {
+  toml: [
+    {
+      hex: '5b5b68797065727669736f722e71656d752e67756573745f657874656e73696f6e5f696d616765735d5d0a626967203d20393232333337323033363835343737353830370a',
+      why: 'a whole number beyond 2^53 in a table of a list',
+    },
+  ],
   scan: [
     { hex: '0000000a000000010200aa808080808080808000', why: 'a tag in ten bytes: Go reads it, protobufjs refuses it' },
     { hex: '0000000800000001010012ffffffff0f0102', why: 'a length that wraps 32 bits' },

@@ -9,6 +9,7 @@ import { ociTarget } from './targets/oci.ts';
 import { outputTarget } from './targets/output.ts';
 import { scanTarget } from './targets/scan.ts';
 import { serverTarget } from './targets/server.ts';
+import { tomlTarget } from './targets/toml.ts';
 import { writeTarget } from './targets/write.ts';
 
 export const TARGETS: Readonly<Record<string, () => Target | Promise<Target>>> = {
@@ -22,4 +23,5 @@ export const TARGETS: Readonly<Record<string, () => Target | Promise<Target>>> =
   client: clientTarget,
   agent: agentTarget,
   metrics: metricsTarget,
+  toml: tomlTarget,
 };
