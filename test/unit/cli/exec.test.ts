@@ -295,15 +295,17 @@ exec('a client that breaks the protocol is told, and ended', async () => {
   }
 });
 
-exec("a guest of Kata's: bytes to its port and back, no commands", async () => {
+exec("a guest of Kata's: bytes to its port and back, commands typed into its shell", async () => {
   const ports: number[] = [];
   const path = join(root, 'shell.sock');
-  // What such a guest has on its port: a shell on a terminal. Here it has none.
+  // What such a guest has on its port: a shell on a terminal.
   const shell: SocketServer = listen((socket) => {
-    const started = spawn('sh', [], { stdio: 'pipe' });
+    const env = { PATH: process.env.PATH ?? '', SHELL: '/bin/sh', PS1: 'guest# ' };
+    const started = spawn('script', ['--quiet', '--command', 'sh', '/dev/null'], { stdio: 'pipe', env });
     socket.on('error', () => {});
+    socket.on('close', () => started.kill('SIGKILL'));
     started.stdin.on('error', () => {});
-    socket.on('data', (part) => started.stdin.write(part.toString().replaceAll('\x04', 'exit\n')));
+    socket.pipe(started.stdin, { end: false });
     started.stdout.pipe(socket);
   });
   await new Promise<void>((done) => shell.listen(path, done));
@@ -317,17 +319,27 @@ exec("a guest of Kata's: bytes to its port and back, no commands", async () => {
         return socket;
       },
     };
-    assert.equal(await run(['exec', 'web'], 'echo hello from $((40 + 2))'), {
-      status: 0,
-      stdout: 'hello from 42\n',
-      stderr: '',
-    });
+    const script = await run(['exec', 'web'], 'echo hello from $((40 + 2))\n');
+    assert.is(script.status, 0);
+    assert.match(script.stdout, 'hello from 42\r\n');
     await run(['exec', '-p', '7', 'web'], 'exit\n');
     await run(['exec', '--kata-debug-port=8', 'web'], 'exit\n');
     assert.equal(ports, [1026, 7, 8]);
-    const refused = await run(['exec', 'web', '--', 'uname']);
-    assert.match(refused.stderr, /runs no commands/);
-    assert.is(refused.status, 1);
+    const command = await run([
+      'exec',
+      'web',
+      '--',
+      'sh',
+      '-c',
+      'echo "<$1>"; printf end; exit 3',
+      'sh',
+      "it's  $HOME",
+    ]);
+    assert.equal(command, { status: 3, stdout: "<it's  $HOME>\nend", stderr: '' });
+    const input = await run(['exec', 'web', '--', 'cat'], 'one\ntwo');
+    assert.equal(input, { status: 0, stdout: 'one\ntwo', stderr: '' });
+    assert.is((await run(['exec', 'web', '--', 'no-such-command'])).status, 127);
+    assert.match((await run(['exec', 'web', '--', 'echo', 'x'.repeat(4096)])).stderr, /bytes at most/);
     target = { ...target, dial: () => Promise.reject(new Error('ECONNREFUSED')) };
     assert.match((await run(['exec', 'web'])).stderr, /nobody answers on port 1026/);
   } finally {
