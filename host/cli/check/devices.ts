@@ -1,6 +1,6 @@
 /** Devices and parts of the kernel that sandboxes need. */
-
 import { VSOCK_DAEMON } from '../../agent/vhost-device-vsock.ts';
+import { x86Cpu } from './cpu.ts';
 import { type Check, type Finding, failed, ok, skipped, warning } from './finding.ts';
 import { type CheckedMachine, exists, moduleState, readText, whyNotOpen } from './machine.ts';
 import { NO_CONFIGURATION } from './situation.ts';
