@@ -17,7 +17,7 @@ import {
   MAX_REPETITIONS,
 } from '../../../host/config/annotations-enabled.ts';
 import { type Configuration, loadConfiguration } from '../../../host/config/configuration.ts';
-import type { KataError } from '../../../host/error.ts';
+import { KataError } from '../../../host/error.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'kata-annotation-arguments-'));
 for (const name of ['vmlinux', 'initramfs.cpio.gz']) writeFileSync(join(directory, name), 'x');
@@ -117,6 +117,43 @@ test('GHSA-rr59-xxvx-96qr: virtiofsd shares nothing else, and stays confined', a
   const taken = ['--thread-pool-size=4', '--writeback', '-o', 'no_flock,timeout=5', '--log-level=error'];
   const { virtioFsExtraArgs } = await apply('virtio_fs_extra_args', JSON.stringify(taken));
   assert.equal(virtioFsExtraArgs, ['--no-readdirplus', ...taken]);
+});
+
+test('CVE-2020-28914: nothing a pod says adds to what is shared, or makes it writable', async () => {
+  const from = await load(`[hypervisor.qemu]
+enable_annotations = [".*", "virtio_fs_extra_args"]
+[runtime]
+sandbox_bind_mounts = ["${directory}"]
+`);
+  for (const annotations of [
+    { 'runtime.sandbox_bind_mounts': '/etc:rw' },
+    { 'runtime.sandbox_bind_mounts': `${directory}:rw` },
+    { 'hypervisor.virtio_fs_extra_args': '["--shared-dir=/"]' },
+    { 'hypervisor.shared_fs': 'virtio-9p' },
+  ]) {
+    const named = Object.fromEntries(Object.entries(annotations).map(([name, text]) => [CONFIG_PREFIX + name, text]));
+    const thrown = await annotate(from, named).catch((error: KataError) => error);
+    assert.instance(thrown, KataError, JSON.stringify(annotations));
+  }
+  const { configuration } = await annotate(from, { [`${CONFIG_PREFIX}hypervisor.virtio_fs_cache`]: 'always' });
+  assert.equal(configuration.sandboxBindMounts, from.sandboxBindMounts);
+  assert.equal(
+    configuration.sandboxBindMounts.map(({ readOnly }) => readOnly),
+    [true],
+  );
+});
+
+test('CVE-2026-24834: no disk is memory that a guest could write', async () => {
+  const from = await load('[hypervisor.qemu]\nenable_annotations = [".*"]\n');
+  for (const driver of ['nvdimm', 'virtio-pmem']) {
+    assert.is((await refusal('block_device_driver', driver, from)).code, 'invalid_argument', driver);
+  }
+  // Said, and of no effect: an image is a read-only disk.
+  const name = `${CONFIG_PREFIX}hypervisor.disable_image_nvdimm`;
+  assert.equal(
+    (await annotate(from, { [name]: 'false' })).ignored.map((each) => each.name),
+    [name],
+  );
 });
 
 test('virtio_fs_extra_args is a JSON list of strings', async () => {
@@ -286,6 +323,7 @@ test('whatever a pod writes, no argument of another kind comes of it', async () 
         assert.ok(['invalid_argument', 'permission_denied'].includes((thrown as KataError).code), String(thrown));
         return;
       }
+      assert.is(result.debugging.debugConsole, false);
       assert.match(result.kernelParams, /^[A-Za-z0-9_.,:/@+*%= -]*$/);
       assert.not.match(result.kernelParams, /(^| )(agent\.|init=|root=|-)/);
       assert.match(`${result.cpuFeatures}${result.machineAccelerators}`, /^[A-Za-z0-9._=,+-]*$/);
