@@ -160,6 +160,27 @@ test('GET and PUT of packet filter rules', async ({ get, shim }) => {
   assert.match(without.text, /no iptables programs/);
 });
 
+test('our own guest gets iptables on a disk when somebody asks, once', async ({ get, shim }) => {
+  const { answers, failures, hypervisor } = shim.guest;
+  const assets = join(shim.directory, 'share/guest', process.arch === 'x64' ? 'amd64' : process.arch);
+  writeFileSync(join(assets, 'netfilter.cpio'), 'an archive');
+  failures.set('Add', new KataError('internal', 'cannot be unpacked'));
+  assert.is((await get('/iptables')).status, 500);
+  failures.delete('Add');
+  shim.guest.added = () => answers.set('GetIPTables', { data: Buffer.from('*filter\n') });
+  const all = await Promise.all(['/iptables', '/ip6tables', '/iptables'].map((path) => get(path)));
+  assert.equal(
+    all.map(({ status, text }) => [status, text]),
+    Array(3).fill([200, '*filter\n']),
+  );
+  const plug = `plug netfilter ${join(assets, 'netfilter.cpio')} ro`;
+  assert.equal(hypervisor.disks, [plug, 'unplug netfilter', plug, 'unplug netfilter']);
+  // Where it is of no use the guest's own answer counts.
+  answers.delete('GetIPTables');
+  assert.is((await get('/iptables')).status, 501);
+  assert.is(hypervisor.disks.length, 4);
+});
+
 test('PUT /policy is never taken silently', async ({ get, shim }) => {
   const refused = await get('/policy', { method: 'PUT', body: 'package agent_policy' });
   assert.is(refused.status, 501);

@@ -9,6 +9,7 @@ import type { Hypervisor, VmExit } from '../../../host/hypervisor/hypervisor.ts'
 import { podNamespace } from '../../../host/network/namespace.ts';
 import type { GuestNetwork, Network, NetworkTraces } from '../../../host/network/network.ts';
 import { AgentServiceService, AgentServiceServiceName } from '../../../host/proto/messages/agent.ts';
+import { ExtensionService, ExtensionServiceName } from '../../../host/proto/messages/extension.ts';
 import { HealthService, HealthServiceName } from '../../../host/proto/messages/health.ts';
 import type { Process, Mount as SpecMount } from '../../../host/proto/messages/oci.ts';
 import type { HostCgroup, HostLimits } from '../../../host/resources/host-cgroup.ts';
@@ -94,6 +95,8 @@ export class FakeGuest {
   readonly messages = new Map<string, string>();
   /** What calls about the guest itself are answered, by method; without one they are not implemented. */
   readonly answers = new Map<string, object>();
+  /** Runs when the guest has been handed an extension. */
+  added: () => void = () => {};
   /** Set to have a call never answered. */
   readonly silent = new Set<string>();
   readonly hypervisor = new FakeHypervisor();
@@ -120,6 +123,13 @@ export class FakeGuest {
         },
       }),
       service(AgentServiceServiceName, AgentServiceService, this.handlers()),
+      service(ExtensionServiceName, ExtensionService, {
+        Add: async () => {
+          await this.called('Add');
+          this.added();
+          return {};
+        },
+      }),
     ]);
   }
 
@@ -340,11 +350,16 @@ export class FakeHypervisor implements Hypervisor {
   async plugVirtioFs(): Promise<string> {
     return '02/00';
   }
-  async plugBlock(): Promise<string> {
+  /** What was plugged and unplugged. */
+  readonly disks: string[] = [];
+  async plugBlock(id: string, path: string, readOnly: boolean): Promise<string> {
+    this.disks.push(`plug ${id} ${path} ${readOnly ? 'ro' : 'rw'}`);
     return '03/00';
   }
   async resizeBlock(): Promise<void> {}
-  async unplug(): Promise<void> {}
+  async unplug(id: string): Promise<void> {
+    this.disks.push(`unplug ${id}`);
+  }
   async stop(): Promise<void> {
     this.stopped++;
     this.end({ code: null, signal: 'SIGKILL', stderr: '' });
