@@ -4,6 +4,7 @@ import { agentTarget } from './targets/agent.ts';
 import { clientTarget } from './targets/client.ts';
 import { codecTarget } from './targets/codec.ts';
 import { configTarget } from './targets/config.ts';
+import { consoleTarget } from './targets/console.ts';
 import { metricsTarget } from './targets/metrics.ts';
 import { ociTarget } from './targets/oci.ts';
 import { outputTarget } from './targets/output.ts';
@@ -22,6 +23,7 @@ export const TARGETS: Readonly<Record<string, () => Target | Promise<Target>>> =
   server: serverTarget,
   client: clientTarget,
   agent: agentTarget,
+  console: consoleTarget,
   metrics: metricsTarget,
   toml: tomlTarget,
 };
