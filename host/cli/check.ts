@@ -60,18 +60,22 @@ async function run(call: Call): Promise<number> {
   const allReleases = asked('include-all-releases');
   // kata-ctl's word alone lists; kata-runtime's option says what a list has in it.
   const listing = asked('only-list-releases') || what === 'include-all-releases';
+  const offline = asked('no-network-checks') || call.environment.KATA_CHECK_NO_NETWORK !== undefined;
   if (listing || asked('check-version-only')) {
-    const { releases } = await import('./check/releases.ts');
-    return await releases(call, { list: listing, all: allReleases });
+    if (!offline) return await tellReleases(call, listing, allReleases);
+    call.output.info('releases are not looked for: --no-network-checks or KATA_CHECK_NO_NETWORK');
+    return 0;
   }
   const status = await checkMachine(call);
-  const offline = asked('no-network-checks') || call.environment.KATA_CHECK_NO_NETWORK !== undefined;
-  if (!offline && !call.flag('json') && call.environment.KATA_RELEASE_URL) {
-    const { releases } = await import('./check/releases.ts');
-    // Whatever a server says, or does not, is nothing against this machine.
-    await releases(call, { list: false, all: allReleases });
-  }
+  // Whatever a server says, or does not, is nothing against this machine.
+  const wanted = !offline && !call.flag('json') && Boolean(call.environment.KATA_RELEASE_URL);
+  if (wanted) await tellReleases(call, false, allReleases);
   return status;
+}
+
+async function tellReleases(call: Call, list: boolean, all: boolean): Promise<number> {
+  const { releases } = await import('./check/releases.ts');
+  return await releases(call, { list, all });
 }
 
 async function checkMachine(call: Call): Promise<number> {

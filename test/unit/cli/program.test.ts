@@ -207,6 +207,25 @@ test('check as JSON, in words, and its list', async () => {
   assert.equal([...new Set(checks.map(({ name }) => name))], names);
 });
 
+test('releases are not looked for without an address, nor where the network is forbidden', async () => {
+  for (const words of [
+    ['--check-version-only'],
+    ['only-list-releases'],
+    ['--only-list-releases', '--include-all-releases'],
+  ]) {
+    const alone = await run(['check', ...words]);
+    assert.equal([alone.code, alone.stdout], [1, '']);
+    assert.match(alone.stderr, 'KATA_RELEASE_URL');
+    const environment = { KATA_CHECK_NO_NETWORK: '', KATA_RELEASE_URL: 'http://127.0.0.1:1/' };
+    const forbidden = await run(['check', ...words], environment);
+    assert.equal([forbidden.code, forbidden.stdout], [0, '']);
+    assert.match(forbidden.stderr, 'releases are not looked for');
+  }
+  const machine = await run(['check'], { KATA_RELEASE_URL: 'http://127.0.0.1:1/' });
+  assert.match(machine.stderr, 'no releases from http://127.0.0.1:1/');
+  assert.not.match((await run(['check', '-n'], { KATA_RELEASE_URL: 'http://127.0.0.1:1/' })).stderr, 'releases');
+});
+
 test('factory: status 1, and why', async () => {
   for (const command of ['init', 'destroy', 'status']) {
     const { code, stderr } = await run(['factory', command]);
