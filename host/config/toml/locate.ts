@@ -2,10 +2,7 @@
  * Finds the lines of keys in a text that a TOML parser has accepted; parsers keep values, not places. It never judges the text: of
  * one that is no TOML it finds something or nothing, and always ends.
  */
-import { part } from './tables.ts';
-
-/** Deepest nesting that is looked into. */
-export const MAX_DEPTH = 32;
+import { MAX_DEPTH, part } from './tables.ts';
 
 export interface Place {
   /** From 1. */

@@ -2,7 +2,7 @@
  * Reads what nearly every configuration is made of: comments, headers of tables, and one key with a plain value a line. It takes a
  * tenth of what a parser of all of TOML takes, and knows lines. Whatever it is not sure of it leaves to that parser.
  */
-import type { Entry, Tables } from './tables.ts';
+import { type Entry, MAX_DEPTH, type Tables } from './tables.ts';
 
 /** Characters that no TOML may have, and carriage returns. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are looked for
@@ -85,6 +85,7 @@ function integerOf(digits: string, line: number): Entry | undefined {
 function isConsistent(tables: Tables): boolean {
   for (const name of tables.keys()) {
     const parts = name.split('.');
+    if (parts.length > MAX_DEPTH) return false;
     for (let depth = 1; depth <= parts.length; depth++) {
       if (tables.get(parts.slice(0, depth - 1).join('.'))?.has(parts[depth - 1] ?? '')) return false;
     }

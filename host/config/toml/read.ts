@@ -1,8 +1,8 @@
 /** TOML text to tables, and what is wrong with one that is no TOML. */
 import { KataError, reasonOf } from '../../error.ts';
-import { locate, MAX_DEPTH } from './locate.ts';
+import { locate } from './locate.ts';
 import { readPlain } from './plain.ts';
-import { type Entry, part, type Tables, within } from './tables.ts';
+import { type Entry, MAX_DEPTH, part, type Tables, within } from './tables.ts';
 
 /** Characters of a line that a message quotes. */
 const QUOTED = 80;
@@ -28,6 +28,13 @@ export async function readToml(text: string, file: string): Promise<Tables> {
   } catch (thrown) {
     throw malformed(text, file, thrown);
   }
+  // The parser bounds what is nested in brackets, not tables by their names.
+  if (isDeeper(parsed, MAX_DEPTH)) {
+    throw new KataError(
+      'invalid_argument',
+      `${file}: tables are nested more than ${MAX_DEPTH} deep; no key of ours is`,
+    );
+  }
   const places = locate(text);
   const tables: Tables = new Map();
   collect(tables, '', parsed, (name) => places.get(name) ?? { line: 1, float: false });
@@ -36,6 +43,12 @@ export async function readToml(text: string, file: string): Promise<Tables> {
 
 export function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+/** Whether something is nested deeper than so many tables or lists. */
+function isDeeper(value: unknown, depth: number): boolean {
+  if (!Array.isArray(value) && !isTable(value)) return false;
+  return depth === 0 || Object.values(value).some((inner) => isDeeper(inner, depth - 1));
 }
 
 type PlaceOf = (name: string) => { readonly line: number; readonly float: boolean };

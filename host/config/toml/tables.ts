@@ -1,5 +1,8 @@
 /** A TOML text as tables of keys, each with its line. */
 
+/** Deepest nesting of tables and lists that is taken. */
+export const MAX_DEPTH = 32;
+
 /** A value and where it stands. */
 export interface Entry {
   readonly value: unknown;

@@ -3,10 +3,10 @@ import fc from 'fast-check';
 import { parse } from 'smol-toml';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { locate, MAX_DEPTH } from '../../../host/config/toml/locate.ts';
+import { locate } from '../../../host/config/toml/locate.ts';
 import { readPlain } from '../../../host/config/toml/plain.ts';
 import { isTable, readToml } from '../../../host/config/toml/read.ts';
-import { part, type Tables, within } from '../../../host/config/toml/tables.ts';
+import { MAX_DEPTH, part, type Tables, within } from '../../../host/config/toml/tables.ts';
 
 const RUNS = Number(process.env.KATA_FUZZ_RUNS ?? 400);
 
@@ -240,6 +240,27 @@ for (const [what, text, expected] of [
     assert.match(message, expected);
   });
 }
+
+test('tables are nested so deep and no deeper, whatever way they are named', async () => {
+  const path = (depth: number): string => Array(depth).fill('a').join('.');
+  const good = await readToml(`[${path(MAX_DEPTH)}]\nx = 1\n`, '/f');
+  assert.is(good.get(path(MAX_DEPTH))?.get('x')?.line, 2);
+  const deep = [
+    `[${path(MAX_DEPTH + 1)}]`,
+    `${path(MAX_DEPTH + 2)} = 1`,
+    `[[${path(MAX_DEPTH + 1)}]]`,
+    `[${path(100_000)}]\nx = 1`,
+    `${path(100_000)} = 1`,
+  ];
+  for (const text of deep) {
+    try {
+      await readToml(text, '/f');
+      assert.unreachable(text.slice(0, 100));
+    } catch (thrown) {
+      assert.match((thrown as Error).message, /^\/f: tables are nested more than 32 deep/);
+    }
+  }
+});
 
 test('messages quote a bounded part of a line', async () => {
   try {
