@@ -84,7 +84,7 @@ function x86Kvm(machine: CheckedMachine): Finding {
   if (vendor === 'available') {
     return warning(
       `${module} is not loaded; ${SLOW}`,
-      `modprobe ${module}; for every boot: echo ${module} > /etc/modules-load.d/kvm.conf`,
+      `modprobe ${module}; for every boot: echo ${module} > /etc/modules-load.d/kvm.conf; if it says "not supported", switch virtualization on in the firmware's setup`,
     );
   }
   if (vendor === 'absent') {
