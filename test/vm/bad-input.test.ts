@@ -1,5 +1,5 @@
 /** Wrong input gives one clear error and leaves nothing: through containerd where it lets it pass, else straight to the shim. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,7 +17,7 @@ if (IS_KATA) {
 function throughContainerd(): void {
   const directory = mkdtempSync('/tmp/ke-bad-');
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
-  const file = (name: string, text: string) => {
+  const file = (name: string, text: string | Buffer) => {
     writeFileSync(`${directory}/${name}`, text);
     return `${directory}/${name}`;
   };
@@ -41,6 +41,35 @@ function throughContainerd(): void {
         ],
         ['no image', () => file('image.toml', '[hypervisor.qemu]\nimage = "/no/such/image"\n'), [/\/no\/such\/image/]],
         ['no QEMU', () => file('path.toml', '[hypervisor.qemu]\npath = "/no/such/qemu"\n'), [/\/no\/such\/qemu/]],
+        [
+          'a wrong type',
+          () => file('type.toml', '[hypervisor.qemu]\ndefault_memory = "256"\n'),
+          [/type\.toml:2: hypervisor\.qemu\.default_memory is .*write default_memory = 256, without quotes/],
+        ],
+        [
+          'keys that contradict each other',
+          () => file('both.toml', '[hypervisor.qemu]\ninitrd = "/a"\nimage = "/b"\n'),
+          [/both\.toml:3: .*both\.toml:2: .*a guest has one of them/],
+        ],
+        [
+          'a confidential guest',
+          () => file('tee.toml', '[hypervisor.qemu]\nconfidential_guest = true\n'),
+          [/tee\.toml:2: hypervisor\.qemu\.confidential_guest is true: .*no sandbox is made/],
+        ],
+        [
+          'a kernel of another CPU',
+          () => file('cpu.toml', `[hypervisor.qemu]\nkernel = "${file('vmlinux', foreignKernel())}"\n`),
+          [/cpu\.toml:2: .*vmlinux is a kernel for riscv64, and this machine is/],
+        ],
+        [
+          'a file that any user may write',
+          () => {
+            const path = file('open.toml', '');
+            chmodSync(path, 0o666);
+            return path;
+          },
+          [/open\.toml is refused: any user may write it, .*run: chmod o-w/],
+        ],
         [
           'QEMU that exits at once',
           () => file('false.toml', '[hypervisor.qemu]\npath = "/bin/false"\n'),
@@ -200,4 +229,13 @@ agent_transport = "virtio-serial"
 `;
   writeFileSync(`${directory}/silent.toml`, text);
   return `${directory}/silent.toml`;
+}
+
+/** The beginning of an ELF file for RISC-V. */
+function foreignKernel(): Buffer {
+  const head = Buffer.alloc(64);
+  head.write('\x7fELF\x02\x01\x01', 'latin1');
+  head.writeUInt16LE(2, 16);
+  head.writeUInt16LE(243, 18);
+  return head;
 }
