@@ -17,7 +17,7 @@ export const list: Command = {
   aliases: ['ls', 'ps'],
   summary: 'list the sandboxes of this node and their containers',
   description: [
-    'MEMORY is what the sandbox takes of the host: the shares (PSS) of its shim, of QEMU (which has all memory that the guest uses) and of virtiofsd. STATE is what the shim says; "dead" is a sandbox whose shim has ended, and "unknown" one whose shim does not answer within a second.',
+    'MEMORY is what the sandbox takes of the host: the shares (PSS) of its shim, of QEMU (which has all memory that the guest uses) and of virtiofsd. STATE is what the shim says; "dead" is a sandbox whose shim has ended (containerd removes it when it notices, at the latest at its next start), and "unknown" one whose shim does not answer within a second.',
     'Containers stand below their sandbox. The first of a pod is usually its pause container.',
   ],
   options: [

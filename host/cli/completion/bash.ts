@@ -74,7 +74,12 @@ _kata_runtime() {
   fi
   case $kind in
     =*) COMPREPLY=($(compgen -W "\${kind#=}" -- "$cur")) ;;
-    sandbox) COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" list -q 2>/dev/null)" -- "$cur")) ;;
+    sandbox)
+      # compgen would expand what is in an id.
+      while read -r word; do
+        [[ $word =~ ^[A-Za-z0-9_.-]+$ && $word == "$cur"* ]] && COMPREPLY+=("$word")
+      done < <("\${COMP_WORDS[0]}" list -q 2>/dev/null)
+      ;;
     file)
       compopt -o filenames 2>/dev/null
       COMPREPLY=($(compgen -f -- "$cur"))

@@ -18,13 +18,18 @@ const test = suite('completion of kata-runtime');
 const directory = mkdtempSync(join(tmpdir(), 'kata-complete-'));
 const grammar = grammarOf(COMMANDS, GLOBAL_OPTIONS);
 const IDS = ['abc111', 'abd222'];
+/** What a shell must neither run nor offer as it stands. */
+const EVIL_ID = 'a$(touch pwned)`touch pwned`;touch pwned';
 /** Files in the directory where completion runs. */
 const FILES = ['rules.v4', 'rules.v6'];
 
 test.before(() => {
   for (const name of ['kata-runtime', 'kata-ctl']) {
     const program = join(directory, name);
-    writeFileSync(program, `#!/bin/sh\n[ "$*" = "list -q" ] && exec printf '%s\\n' ${IDS.join(' ')}\necho "GOT[$*]"\n`);
+    writeFileSync(
+      program,
+      `#!/bin/sh\n[ "$*" = "list -q" ] && exec printf '%s\\n' ${IDS.join(' ')} '${EVIL_ID}'\necho "GOT[$*]"\n`,
+    );
     chmodSync(program, 0o755);
   }
   for (const name of FILES) writeFileSync(join(directory, name), '');
@@ -87,6 +92,10 @@ for (const [words, offered] of CASES) {
     );
   });
 }
+
+test('bash: an id is offered, not run', () => {
+  assert.not.ok(existsSync(join(directory, 'pwned')));
+});
 
 test('bash: both names are completed', async () => {
   const stdout = await succeed(['bash', '--norc', '-c', `. '${directory}/bash'; complete -p kata-runtime kata-ctl`]);
