@@ -1,4 +1,4 @@
 /** Metrics of guests and shims: see share.ts. */
 import { runShare } from './share.ts';
 
-runShare('metrics', { metrics: 100_000 });
+runShare('metrics', { metrics: 40_000 });

@@ -127,7 +127,7 @@ test('a shim that hangs, sends rubbish, or is gone costs its own metrics only', 
   await node.add('large', () => 'x'.repeat(5 * 1024 * 1024));
   const gone = await node.add('gone', () => shimText(1));
   rmSync(`${gone}/shim-monitor.sock`);
-  const monitor = monitorOf(context, { sandboxTimeoutMs: 150 });
+  const monitor = monitorOf(context, { sandboxTimeoutMs: 1500 });
   const series = strictly((await get(context, '/metrics', { monitor })).text);
   const failed = (id: string) =>
     series.get(`kata_monitor_sandbox_scrape_failed{sandbox_id="${id}",cri_uid="",cri_name="",cri_namespace=""}`);
@@ -146,7 +146,7 @@ test('hung shims hold up neither the others nor the answer', async (context) => 
   const { node } = context;
   for (let i = 0; i < 3 * MAX_AT_ONCE; i++) await node.add(`hung${i}`, HANGS);
   await node.add('zz-good', () => shimText(1));
-  const monitor = monitorOf(context, { sandboxTimeoutMs: 100, scrapeTimeoutMs: 150 });
+  const monitor = monitorOf(context, { sandboxTimeoutMs: 500, scrapeTimeoutMs: 1200 });
   await get(context, '/metrics', { monitor });
   const { text } = await get(context, '/metrics');
   assert.match(text, 'kata_shim_threads{sandbox_id="zz-good"', 'those that answered before are asked first');
