@@ -117,6 +117,7 @@ uninstall_all() {
     remove_tree
     notice 'kata-edge is uninstalled'
   else
+    remove_configuration
     undo_records but-links
     [ -n "$DRY" ] || : >"$VAR/uninstalling"
   fi

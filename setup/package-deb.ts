@@ -67,8 +67,8 @@ export async function packDeb(tree: Tree, { output, epoch, fast = false }: PackO
 
 /** @returns path of the .tar.gz: one directory with install.sh at its top */
 export async function packArchive(tree: Tree, { output, epoch, fast = false }: PackOptions): Promise<string> {
-  const name = `kata-edge-${tree.version}-${tree.arch}`;
-  const file = join(output, `kata-edge_${tree.version}_${tree.arch}.tar.gz`);
+  const name = `kata-edge_${tree.version}_${tree.arch}`;
+  const file = join(output, `${name}.tar.gz`);
   const order = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', `--mtime=@${epoch}`, '--format=gnu'];
   const compress = `gzip --no-name -${fast ? 1 : 9}`;
   const rename = `--transform=s,^\\.,${name},S`;
@@ -95,7 +95,7 @@ function stageFiles({ directory }: Tree, stage: string): void {
   for (const name of ['kata-runtime', 'kata-ctl']) {
     put('share/completions/kata-runtime.bash', `usr/share/bash-completion/completions/${name}`);
   }
-  put('share/systemd/kata-monitor.service', 'lib/systemd/system/kata-monitor.service');
+  put('deploy/systemd/kata-monitor.service', 'lib/systemd/system/kata-monitor.service');
   const changelog = gzipSync(readFileSync(join(directory, 'share/doc/CHANGELOG.md')), { level: 9 });
   writeFileSync(join(stage, 'usr/share/doc/kata-edge/changelog.gz'), changelog);
 }

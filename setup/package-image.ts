@@ -32,7 +32,7 @@ const APPLETS = [
     'cut',
     'date',
     'dirname',
-      'grep',
+    'grep',
     'head',
     'ln',
     'ls',

@@ -4,7 +4,6 @@ import {
   chmodSync,
   copyFileSync,
   cpSync,
-  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -25,8 +24,8 @@ import { BUILD, ROOT } from './paths.ts';
 
 /** Milliseconds for the guest of another architecture. */
 const GUEST_TIMEOUT_MS = 20 * 60_000;
-/** Documents that are of use on a node, in docs/. */
-const DOCUMENTS = ['configuration.md', 'installation.md', 'migration.md', 'runtime-classes.md', 'troubleshooting.md'];
+/** Documents that are of no use on a node, in docs/. */
+const NOT_SHIPPED = ['architecture.md', 'status.md'];
 const DEFAULTS = 'share/defaults/kata-containers/configuration.toml';
 
 export interface Tree {
@@ -102,9 +101,8 @@ function copyInstaller(directory: string): void {
   copyFileSync(join(ROOT, 'deploy/install.sh'), join(directory, 'install.sh'));
   cpSync(join(ROOT, 'deploy/install'), join(directory, 'install'), { recursive: true });
   copyFileSync(join(ROOT, 'setup/compile-bundle.mjs'), join(directory, 'install/compile-bundle.mjs'));
-  for (const name of ['kubernetes', 'helm', 'systemd', 'grafana']) {
-    const source = join(ROOT, 'deploy', name);
-    if (existsSync(source)) cpSync(source, join(directory, 'share', name), { recursive: true });
+  for (const name of ['kubernetes', 'helm', 'systemd', 'grafana', 'prometheus']) {
+    cpSync(join(ROOT, 'deploy', name), join(directory, 'deploy', name), { recursive: true });
   }
 }
 
@@ -112,7 +110,9 @@ function copyDocuments(directory: string): void {
   for (const name of ['README.md', 'CHANGELOG.md', 'SECURITY.md']) {
     copyFileSync(join(ROOT, name), join(directory, 'share/doc', name));
   }
-  for (const name of DOCUMENTS.filter((name) => existsSync(join(ROOT, 'docs', name)))) {
+  for (const name of readdirSync(join(ROOT, 'docs')).filter(
+    (name) => name.endsWith('.md') && !NOT_SHIPPED.includes(name),
+  )) {
     copyFileSync(join(ROOT, 'docs', name), join(directory, 'share/doc', name));
   }
 }

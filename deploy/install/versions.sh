@@ -83,7 +83,6 @@ remove_tree() {
 # An uninstall that had to leave pods alone ends once they have.
 finish_uninstall() {
   [ -f "$VAR/uninstalling" ] && [ -z "$(running_shims)" ] || return 0
-  remove_configuration
   undo_records
   remove_tree
   notice 'the rest of kata-edge is uninstalled'

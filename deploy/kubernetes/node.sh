@@ -15,7 +15,7 @@ restart=--no-restart
 # By the Node that has just been installed: the image has none of its own that could run.
 label() {
   TOKEN=$(cat "$ACCOUNT/token") CERTIFICATE=$(cat "$ACCOUNT/ca.crt") NODE_NAME=$NODE_NAME \
-    chroot "$ROOT" "/opt/kata-edge/current/lib/node" /opt/kata-edge/current/share/kubernetes/label.cjs "$LABEL" "$1"
+    chroot "$ROOT" "/opt/kata-edge/current/lib/node" /opt/kata-edge/current/deploy/kubernetes/label.cjs "$LABEL" "$1"
 }
 
 # The label goes first: no pod comes any more. Where pods still run everything stays, but for the label.

@@ -1,5 +1,5 @@
 /** The .deb as a user has it: installed into a Debian, upgraded while a container runs, purged. */
-import { existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -8,7 +8,7 @@ import { describe, type Finished } from '../../setup/command.ts';
 import { containerdPrograms } from '../../setup/containerd-packages.ts';
 import { machineArch } from '../../setup/debian.ts';
 import { buildImage, IMAGE_NAME } from '../../setup/image.ts';
-import { packDeb } from '../../setup/package-deb.ts';
+import { packArchive, packDeb } from '../../setup/package-deb.ts';
 import { buildTree } from '../../setup/package-tree.ts';
 import { CONTAINERD, DEBIAN_CACHE, IMAGES } from '../../setup/paths.ts';
 import { type DebianRoot, debianRoot } from './debian-root.ts';
@@ -32,6 +32,7 @@ test.before(async () => {
   for (const version of [OLD, NEW]) {
     const tree = await buildTree(join(scratch, 'tree'), version, machineArch());
     await packDeb(tree, { output: scratch, epoch: 0, fast: true });
+    if (version === NEW) await packArchive(tree, { output: scratch, epoch: 0, fast: true });
   }
   root = await debianRoot();
   await root.put(await buildImage(IMAGES), '/tmp/image.tar');
@@ -44,6 +45,18 @@ test.after(async () => {
   rmSync(scratch, { recursive: true, force: true });
   // Where a test has failed its containers were killed with the root.
   for (const cgroup of leftCgroups()) removeCgroup(cgroup);
+});
+
+test('refuses where another Kata is, before anything is unpacked', async () => {
+  const theirs = '/usr/local/bin/containerd-shim-kata-v2';
+  await root.must(['sh', '-c', `echo theirs >${theirs}`]);
+  const refused = await root.run(['dpkg', '-i', `/tmp/${OLD}.deb`]);
+  assert.is.not(refused.code, 0);
+  assert.match(refused.stderr, /another Kata installation.*\/usr\/local\/bin.*HANDLER=/s);
+  assert.is.not((await root.run(['test', '-e', '/opt/kata-edge'])).code, 0);
+  assert.is(await root.read(theirs), 'theirs\n');
+  await root.must(['rm', theirs]);
+  await root.must(['dpkg', '--purge', 'kata-edge']);
 });
 
 test('installs, and containerd 1.6 knows the handler beside runc', async () => {
@@ -64,6 +77,28 @@ test('a second install of the same version changes nothing', async () => {
   await root.must(['dpkg', '-i', `/tmp/${OLD}.deb`]);
   assert.is(await root.read('/var/lib/kata-edge/record'), before);
   assert.equal(await versions(), [OLD]);
+});
+
+test("the scripts' other calls by dpkg", async () => {
+  const before = await root.read('/var/lib/kata-edge/record');
+  const calls = [
+    ['postinst', 'abort-upgrade', NEW],
+    ['postinst', 'abort-remove'],
+    ['postinst', 'abort-deconfigure', 'in-favour', 'x', '1'],
+    ['preinst', 'abort-upgrade', NEW],
+    ['prerm', 'upgrade', NEW],
+    ['prerm', 'failed-upgrade', OLD],
+    ['prerm', 'deconfigure', 'in-favour', 'x', '1'],
+    ['postrm', 'upgrade', NEW],
+    ['postrm', 'failed-upgrade', OLD],
+    ['postrm', 'abort-upgrade', OLD],
+    ['postrm', 'abort-install'],
+  ];
+  for (const [script, ...args] of calls) await root.must([`/var/lib/dpkg/info/kata-edge.${script}`, ...args]);
+  assert.is(await root.read('/var/lib/kata-edge/record'), before);
+  for (const script of ['preinst', 'postinst', 'prerm', 'postrm']) {
+    assert.is((await root.run([`/var/lib/dpkg/info/kata-edge.${script}`, 'frobnicate'])).code, 1);
+  }
 });
 
 test('a container keeps its version through an upgrade', async () => {
@@ -142,8 +177,37 @@ test('a purge leaves nothing', async () => {
   assert.equal(leftCgroups(), []);
 });
 
+test('the archive, unpacked in a directory with a space', async () => {
+  await root.put(archive(NEW), '/root/archive.tar.gz');
+  await root.must(['sh', '-c', 'mkdir "/root/a b" && tar -C "/root/a b" -xzf /root/archive.tar.gz']);
+  const installer = `/root/a b/kata-edge_${NEW}_${machineArch()}/install.sh`;
+  await root.must([installer, 'install']);
+  await root.must(['rm', '-r', '/root/a b']);
+  const verified = await root.run([INSTALL, 'verify']);
+  assert.is(verified.code, 0, describe(verified));
+  assert.match(await root.must(['kata-runtime', '--version']), NEW);
+  await root.must([INSTALL, 'uninstall']);
+  assert.is(await root.read(CONFIG), untouched);
+  assert.is.not((await root.run(['test', '-e', '/opt/kata-edge'])).code, 0);
+});
+
+test('the same tree and date give the same package', async () => {
+  const tree = { directory: join(scratch, 'tree'), version: NEW, arch: machineArch() };
+  const again = join(scratch, 'again');
+  mkdirSync(again);
+  const pairs = [
+    [deb(NEW), await packDeb(tree, { output: again, epoch: 0, fast: true })],
+    [archive(NEW), await packArchive(tree, { output: again, epoch: 0, fast: true })],
+  ] as const;
+  for (const [first, second] of pairs) assert.ok(readFileSync(first).equals(readFileSync(second)), first);
+});
+
 function deb(version: string): string {
   return join(scratch, `kata-edge_${version}_${machineArch()}.deb`);
+}
+
+function archive(version: string): string {
+  return join(scratch, `kata-edge_${version}_${machineArch()}.tar.gz`);
 }
 
 async function handlersOf(program: string): Promise<string[]> {

@@ -1,5 +1,6 @@
 /** install.sh on nodes of every distribution, by their files: what is written, what is refused, that nothing is left. */
-import { chmodSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -273,6 +274,34 @@ test('a version that a sandbox names, or a bundle, stays until it does not', asy
   rmSync(join(node.directory, bundle));
   assert.match((await good('gc')).stdout, '1.2.3 removed');
   assert.not.ok(node.exists('/opt/kata-edge/1.2.3'));
+});
+
+test('while a shim runs: refused; by force the handler goes, and the rest when the shim has ended', async () => {
+  node.write(PLAIN, 'version = 2\n');
+  await good('install');
+  // A shell under Node's name, with a shim's argument, that waits for its input to end.
+  const program = join(node.directory, 'opt/kata-edge/1.2.3/lib/node');
+  copyFileSync('/bin/sh', program);
+  const shim = spawn(program, ['-c', 'read line', '/somewhere/shim.cjs'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const ended = new Promise((resolve) => shim.once('exit', resolve));
+  try {
+    const installed = node.snapshot();
+    await refused(new RegExp(`pods still run.*pid ${shim.pid}, /opt/kata-edge/1.2.3/lib/node`, 's'), 'uninstall');
+    assert.equal(node.snapshot(), installed);
+    assert.match((await good('uninstall', '--force')).stderr, 'pods still run');
+    assert.is(node.read(PLAIN), 'version = 2\n');
+    assert.ok(node.exists(`/opt/kata-edge/current/bin/${SHIM}`));
+    assert.is(node.snapshot()[`/usr/local/bin/${SHIM}`], `-> /opt/kata-edge/current/bin/${SHIM}`);
+    await good('gc');
+    assert.ok(node.exists(`/opt/kata-edge/current/bin/${SHIM}`));
+  } finally {
+    shim.stdin.end();
+    await ended;
+  }
+  assert.match((await good('gc')).stdout, 'the rest of kata-edge is uninstalled');
+  for (const path of ['/opt/kata-edge', '/var/lib/kata-edge', `/usr/local/bin/${SHIM}`, '/etc/kata-containers']) {
+    assert.not.ok(node.exists(path), path);
+  }
 });
 
 test('bad words', async () => {
