@@ -17,7 +17,7 @@ export function hypervisorTable(merged: Merged, file: string | undefined): Hyper
     if (chosen.value === 'qemu') return QEMU;
     if (chosen.value === 'remote') return REMOTE;
     throw invalid(
-      `${placeOf(chosen)}: runtime.hypervisor_name is ${show(chosen.value)}; it must be "qemu" or "remote", which are the hypervisors there are`,
+      `${placeOf(chosen)}: runtime.hypervisor_name is ${show(chosen.value)}; it must be "qemu" or "remote"; name Kata's file for QEMU by ConfigPath in containerd's runtime options, or set it to "qemu"`,
     );
   }
   const tables = [...merged.keys()].filter((table) => /^hypervisor\.[^.]+$/.test(table));
