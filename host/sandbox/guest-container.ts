@@ -13,6 +13,8 @@ import { terminationFile } from './termination.ts';
 import type { Timeline } from './timeline.ts';
 import type { Vm } from './vm.ts';
 
+/** Before those about a single container. */
+const SWAP_ANNOTATIONS = 'io.katacontainers.container.resource.';
 /** Annotations by which containerd's CRI and CRI-O name a container. */
 const NAMES = ['io.kubernetes.cri.container-name', 'io.kubernetes.container.name'];
 
@@ -57,7 +59,7 @@ export async function createInGuest(
     blockDevices: volumes.blockDevices,
   });
   container.terminationFile = vm.share.copies ? terminationFile(view) : undefined;
-  for (const line of [...guest.omitted, ...volumes.warnings]) {
+  for (const line of [...guest.omitted, ...volumes.warnings, ...unheard(container)]) {
     log.warn('the container may miss something', { container: id, what: line });
   }
   container.inGuest = true;
@@ -74,6 +76,12 @@ export async function createInGuest(
     },
     options.createContainerTimeoutMs,
   );
+}
+
+/** What Kata would do about a container's swap; our guests have none. */
+function unheard({ annotations }: Container): string[] {
+  const names = Object.keys(annotations).filter((name) => name.startsWith(SWAP_ANNOTATIONS));
+  return names.slice(0, 2).map((name) => `annotation ${JSON.stringify(name.slice(0, 80))}: a guest has no swap device`);
 }
 
 /** As the pod calls it; undefined: it has no name. */

@@ -40,8 +40,8 @@ values are Kata's, of its Go runtime and of runtime-rs. Each is a key of [config
 one pod, and is checked with all others as if it stood in the file.
 
 containerd hands them on only where its runtime entry says \`pod_annotations = ["io.katacontainers.*"]\`; CRI-O where its
-\`allowed_annotations\` have them. Those of the **pod** count, not those of a container in it; with \`ctr\`, \`nerdctl\` or docker
-those of the container that is run.
+\`allowed_annotations\` have them. Where the shim serves containerd's Sandbox API it gets all of them. Those of the **pod** count,
+not those of a container in it; with \`ctr\`, \`nerdctl\` or docker those of the container that is run.
 
 \`\`\`yaml
 metadata:

@@ -133,6 +133,12 @@ test("shared mounts of a container are told a Kata guest's agent with that conta
   assert.equal((created as { shared_mounts: unknown }).shared_mounts, [mount]);
 });
 
+test('what a container asks of its swap is told as missing', async ({ shim }) => {
+  const annotations = { 'io.katacontainers.container.resource.swappiness': '60' };
+  await shim.create('c1', ['sleep'], { spec: { annotations } });
+  assert.ok(shim.log.lines.some((line) => line.includes('resource.swappiness') && line.includes('no swap device')));
+});
+
 test('our own guest, which follows no policy, is not started with one', async ({ shim }) => {
   const annotations = { 'io.katacontainers.config.agent.policy': 'cGFja2FnZSBh' };
   const thrown = await failure(shim.create('c1', ['sleep'], { spec: { annotations } }));
