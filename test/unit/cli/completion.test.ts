@@ -21,7 +21,7 @@ const IDS = ['abc111', 'abd222'];
 /** What a shell must neither run nor offer as it stands. */
 const EVIL_ID = 'a$(touch pwned)`touch pwned`;touch pwned';
 /** Files in the directory where completion runs. */
-const FILES = ['rules.v4', 'rules.v6'];
+const FILES = ['rules with blanks', 'rules.v4', 'rules.v6'];
 
 test.before(() => {
   for (const name of ['kata-runtime', 'kata-ctl']) {
@@ -66,7 +66,7 @@ const CASES: readonly (readonly [words: readonly string[], offered: readonly str
     ['--sandbox-id', '--systemd-cgroup', '--show-default-config-paths'],
   ],
   [['iptables', 'get', '--sandbox-id', ''], IDS],
-  [['iptables', 'set', '--sandbox-id', 'abc111', 'rules.'], FILES],
+  [['iptables', 'set', '--sandbox-id', 'abc111', 'rules'], FILES],
   [['--config', 'rules.v4', 'iptables', 's'], ['set']],
   [['check', 'no'], ['no-network-checks']],
   [['help', 'ip'], ['iptables']],
