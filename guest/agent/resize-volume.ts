@@ -32,9 +32,10 @@ export async function resizeVolume(guest: Guest, path: string, size: number): Pr
     }
     await guest.loop.sleep(STEP_MS);
   }
-  const blocks = Math.floor(size / sys.statfs(path).blockSize);
+  const { blockSize, blocks: present } = sys.statfs(path);
+  const blocks = Math.floor(size / blockSize);
   try {
-    if (blocks < 1) throw new Error('it is less than a block');
+    if (blocks < present) throw new Error(`it has ${present * blockSize} already, and does not shrink`);
     sys.resizeExt4(path, blocks);
   } catch (thrown) {
     throw new AgentError('invalid_argument', `volume ${path} cannot have ${size} bytes: ${reasonOf(thrown)}`);

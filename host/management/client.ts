@@ -2,8 +2,8 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { KataError, reasonOf } from '../error.ts';
 
-/** How long an answer may take unless the caller says otherwise, ms: a hanging guest is given up before that. */
-export const REQUEST_TIMEOUT_MS = 30_000;
+/** How long an answer may take unless the caller says otherwise, ms: the sandbox itself gives up a hanging guest before that. */
+export const REQUEST_TIMEOUT_MS = 65_000;
 /** Largest answer that is taken unless the caller says otherwise, bytes. */
 export const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 

@@ -61,6 +61,8 @@ export interface Made {
 export class SharingVm {
   readonly directory = mkdtempSync(join(tmpdir(), 'kata-volumes-'));
   readonly warnings: string[] = [];
+  /** Direct-assigned volumes: of whom, and where they are recorded. */
+  readonly direct = { sandboxId: 'pod', directVolumes: join(this.directory, 'direct') };
   readonly vm: Qemu;
   readonly share: Rootfs;
   private readonly sandbox = join(this.directory, 'vm');
@@ -74,7 +76,7 @@ export class SharingVm {
     makeImage(join(this.directory, 'image'));
     this.transport = new VirtioSerialTransport(this.sandbox);
     this.vm = new Qemu(guestVm('volumes', this.sandbox));
-    const config = { daemon: '', cache: '', extraArgs: [], disableBlockDeviceUse: false, sharedFs };
+    const config = { daemon: '', cache: '', extraArgs: [], disableBlockDeviceUse: false, sharedFs, ...this.direct };
     this.share = new Rootfs(this.sandbox, config, this.vm, {
       agent: () => {
         if (!this.client) throw new Error('not yet');

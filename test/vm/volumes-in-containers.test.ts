@@ -7,6 +7,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { MS, native } from '../../host/native.ts';
 import { GUEST_SHM } from '../../host/oci/rules.ts';
+import { AgentServiceService as methods } from '../../host/proto/messages/agent.ts';
+import { addDirectVolume, sandboxesOf } from '../../host/storage/direct-volume.ts';
 import { privateMounts, unmount } from '../../host/storage/mounts.ts';
 import { inOwnNamespace, mountsBelow } from '../harness/own-namespace.ts';
 import { SharingVm } from './sharing-vm.ts';
@@ -188,6 +190,50 @@ volumes('a block device of the host is one of the container', async () => {
     execFileSync('losetup', ['--detach', loop]);
   }
 });
+
+volumes(
+  'a direct-assigned block device is shared by two containers, grows under them, and goes with the last',
+  async () => {
+    const image = join(directory, 'direct.img');
+    execFileSync('truncate', ['-s', '32M', image]);
+    execFileSync('mke2fs', ['-q', '-t', 'ext4', '-F', image]);
+    const loop = execFileSync('losetup', ['--find', '--show', image], { encoding: 'utf8' }).trim();
+    const source = join(directory, 'published');
+    const { directVolumes } = host.direct;
+    try {
+      addDirectVolume(
+        source,
+        JSON.stringify({ 'volume-type': 'block', device: loop, fstype: 'ext4', options: ['noatime'] }),
+        directVolumes,
+      );
+      const first = await host.start([{ source }]);
+      const second = await host.start([{ source, options: ['rbind', 'ro'] }]);
+      await host.pod.sh(first.id, 'echo shared > /v0/file');
+      assert.is(
+        await host.pod.sh(second.id, 'cat /v0/file; echo x 2>/dev/null > /v0/new || echo refused'),
+        'shared\nrefused',
+      );
+      assert.equal(sandboxesOf(source, directVolumes), ['pod']);
+      execFileSync('truncate', ['-s', '64M', image]);
+      execFileSync('losetup', ['--set-capacity', loop]);
+      const volume = host.share.directVolume(loop);
+      await volume?.grow(64 * MIB);
+      await host.pod.call('ResizeVolume', methods.ResizeVolume, {
+        volume_guest_path: volume?.guestPath ?? '',
+        size: 64 * MIB,
+      });
+      const grown = await host.pod.sh(second.id, "df -k /v0 | tail -1 | awk '{print ($2 > 40000)}'");
+      assert.is(grown, '1');
+      await first.remove();
+      assert.is(await host.pod.sh(second.id, 'cat /v0/file'), 'shared');
+      await second.remove();
+      assert.equal([sandboxesOf(source, directVolumes), host.share.directVolume(loop)], [[], undefined]);
+      assert.match(execFileSync('debugfs', ['-R', 'cat file', loop], { stdio: 'pipe' }).toString(), /^shared/);
+    } finally {
+      execFileSync('losetup', ['--detach', loop]);
+    }
+  },
+);
 
 volumes('a volume that vanishes harms no other container', async () => {
   const [gone, stays] = [makeDirectory('gone'), makeDirectory('stays')];
