@@ -56,11 +56,16 @@ function isSlow(text: string): boolean {
       continue;
     }
     complex = false;
-    if (character === '\\') at++;
+    // What may be there or not multiplies where its group repeats.
+    if (character === '?') groups[groups.length - 1] = true;
+    else if (character === '\\') at++;
     else if (character === '[') at = endOfClass(text, at);
     else if (character === '|') groups[groups.length - 1] = true;
-    else if (character === '(') groups.push(false);
-    else if (character === ')') {
+    else if (character === '(') {
+      groups.push(false);
+      // As in `(?:`.
+      if (text[at + 1] === '?') at++;
+    } else if (character === ')') {
       complex = groups.pop() ?? false;
       if (complex) groups[groups.length - 1] = true;
     }

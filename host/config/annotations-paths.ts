@@ -22,10 +22,10 @@ export type PathKind = 'file' | 'program' | 'directory' | 'device';
 
 const KINDS: Readonly<Record<PathKind, { readonly fits: (stat: Stats) => boolean; readonly words: string }>> = {
   file: { fits: (stat) => stat.isFile(), words: 'a regular file' },
-  // What everybody may write is not the administrator's any more.
+  // What others may write, or own, is not the administrator's any more.
   program: {
-    fits: (stat) => stat.isFile() && (stat.mode & 0o111) !== 0 && (stat.mode & 0o002) === 0,
-    words: 'an executable file that only its owner may write',
+    fits: (stat) => stat.isFile() && (stat.mode & 0o111) !== 0 && (stat.mode & 0o002) === 0 && isOurs(stat),
+    words: "an executable file of root's that others may not write",
   },
   directory: { fits: (stat) => stat.isDirectory(), words: 'a directory' },
   device: { fits: (stat) => stat.isCharacterDevice(), words: 'a character device' },
@@ -71,6 +71,10 @@ export function matchesPattern(pattern: string, path: string): boolean {
   const wanted = pattern.split('/');
   const names = path.split('/');
   return wanted.length === names.length && wanted.every((part, at) => matchesName(part, names[at] ?? ''));
+}
+
+function isOurs({ uid }: Stats): boolean {
+  return uid === 0 || uid === process.geteuid?.();
 }
 
 function checkText(name: string, text: string): void {

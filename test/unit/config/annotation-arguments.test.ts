@@ -341,6 +341,8 @@ test('expressions of enable_annotations that could take for ever are refused in 
     '(a|a)*',
     '([a-z]+_?)+',
     '(?:x{1,9}){1,9}',
+    '(.?){33}x',
+    '(?:a?b?)+',
     '.*'.repeat(MAX_REPETITIONS + 1),
   ]) {
     assert.match(expressionFault(expression) ?? '', /for ever/, expression);
@@ -358,6 +360,8 @@ test('expressions of enable_annotations that could take for ever are refused in 
     '[*+]',
     '\\(a+\\)+',
     'kernel(_hash)?',
+    '(?:default_(?:vcpus|memory))?',
+    'a+?b',
     'x'.repeat(MAX_EXPRESSION_LENGTH),
   ]) {
     assert.is(expressionFault(expression), undefined, expression);

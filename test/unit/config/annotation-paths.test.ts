@@ -1,5 +1,14 @@
 /** Paths that a pod may name: only within a list, whatever links and dots lead to. CVE-2020-27151 and its kin. */
-import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -193,6 +202,13 @@ test('the file has to be there, and of its kind', () => {
     code(() => path(at('assets/kernel-a'), list, 'program')),
     'failed_precondition',
   );
+  assert.is(
+    code(() => path(at('assets/qemu-open'), list, 'program')),
+    'failed_precondition',
+  );
+  chmodSync(at('assets/qemu-open'), 0o755);
+  assert.is(path(at('assets/qemu-open'), list, 'program'), at('assets/qemu-open'));
+  chownSync(at('assets/qemu-open'), 1234, 0);
   assert.is(
     code(() => path(at('assets/qemu-open'), list, 'program')),
     'failed_precondition',
