@@ -2,7 +2,7 @@
 import { type AssetKind, kindProblem } from '../../config/asset-kinds.ts';
 import { type Check, type Finding, failed, ok, skipped } from './finding.ts';
 import { type CheckedMachine, readStart, readText } from './machine.ts';
-import { debianArch, NO_CONFIGURATION, type Situation } from './situation.ts';
+import { debianArch, NO_CONFIGURATION, placed, type Situation } from './situation.ts';
 
 export const guestKernel: Check = {
   name: 'guest-kernel',
@@ -24,14 +24,15 @@ function assetFinding({ machine, configuration }: Situation, kind: AssetKind): F
   const path = configuration[kind] ?? '';
   const head = readStart(machine, path, 1);
   const advice = `install the guest with this program, or correct "${kind}" in [hypervisor.qemu]`;
-  if (!head) return failed(`${path} cannot be read`, machine.uid === 0 ? advice : 'ask as root');
-  if (head.length === 0) return failed(`${path} is empty`, advice);
+  const told = placed(configuration, kind, path);
+  if (!head) return failed(`${told} cannot be read`, machine.uid === 0 ? advice : 'ask as root');
+  if (head.length === 0) return failed(`${told} is empty`, advice);
   const problem = kindProblem(kind, machine.root + path, machine.arch);
-  if (problem !== undefined) return failed(`${path} ${problem}`, advice);
+  if (problem !== undefined) return failed(`${told} ${problem}`, advice);
   const { arch, kernelVersion } = manifestBeside(machine, path);
   const own = debianArch(machine.arch);
   if (arch !== undefined && arch !== own) {
-    return failed(`${path} is for ${arch}, and this machine is ${own}`, `install the guest for ${own}`);
+    return failed(`${told} is for ${arch}, and this machine is ${own}`, `install the guest for ${own}`);
   }
   return ok(kind === 'kernel' && kernelVersion !== undefined ? `${path}, Linux ${kernelVersion}` : path);
 }

@@ -3,7 +3,7 @@ import { DAEMON_PATHS } from '../../storage/virtiofsd.ts';
 import { oneLine } from '../../tail.ts';
 import { type Check, failed, ok, skipped, warning } from './finding.ts';
 import { exists, programPath } from './machine.ts';
-import { debianArch, NO_CONFIGURATION, type Situation } from './situation.ts';
+import { debianArch, NO_CONFIGURATION, placed, type Situation } from './situation.ts';
 
 /** Oldest QEMU this is tested with. */
 export const TESTED_QEMU = [7, 2] as const;
@@ -42,7 +42,8 @@ export const qemu: Check = {
     const arm = machine.arch === 'arm64';
     const path = configuration?.qemuPath ?? `/usr/bin/qemu-system-${arm ? 'aarch64' : 'x86_64'}`;
     const install = `install QEMU (Debian: qemu-system-${arm ? 'arm' : 'x86'}), or set path in [hypervisor.qemu]`;
-    if (!exists(machine, path)) return failed(`there is no ${path}`, install);
+    const told = configuration ? placed(configuration, 'path', path) : path;
+    if (!exists(machine, path)) return failed(`${told} does not exist`, install);
     const said = await machine.run(path, ['--version']);
     const version = /version (\d+)\.(\d+)[.\d]*/.exec(said.text);
     if (said.code !== 0 || !version) return failed(`${path} --version failed: ${oneLine(said.text, 200)}`, install);

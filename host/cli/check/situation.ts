@@ -1,6 +1,7 @@
 /** What the checks are told: the machine, and what its configuration says. */
 import type { Configuration } from '../../config/configuration.ts';
 import type { Inspection } from '../../config/inspect.ts';
+import { QEMU } from '../../config/values.ts';
 import type { Accelerator } from '../../hypervisor/hypervisor.ts';
 import type { CheckedMachine } from './machine.ts';
 
@@ -23,3 +24,8 @@ export function debianArch(arch: string): string {
 }
 
 export const NO_CONFIGURATION = 'not known without a usable configuration';
+
+/** A path as a failure names it: with the file and line that set it. */
+export function placed({ values }: Configuration, key: string, path: string): string {
+  return values.isSet(QEMU, key) ? `${values.where(QEMU, key)}: ${path}` : path;
+}

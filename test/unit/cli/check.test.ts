@@ -176,7 +176,13 @@ const FAULTS: readonly (readonly [string, (fake: Fake) => void, RegExp, boolean,
     true,
     false,
   ],
-  ['qemu', (fake) => fake.remove('/usr/bin/qemu-system-x86_64'), /^failed: there is no/, true, false],
+  [
+    'qemu',
+    (fake) => fake.remove('/usr/bin/qemu-system-x86_64'),
+    /^failed: \/usr\/bin\/qemu-system-x86_64 does not exist/,
+    true,
+    false,
+  ],
   [
     'qemu',
     (fake) =>
@@ -377,6 +383,13 @@ test('an addon that does not load', async () => {
     throw new Error('kata.node: wrong ELF class');
   };
   assert.match(of(await verdict(goodMachine(), { loadAddon }), 'addon'), 'failed: kata.node: wrong ELF class');
+});
+
+test('what the configuration names wrongly is told with its file', async () => {
+  const configuration = configurationOf('x64', { path: '/no/qemu', kernel: '/no/kernel' });
+  const found = await verdict(goodMachine(), { configuration });
+  assert.is(of(found, 'qemu'), 'failed: test.toml: hypervisor.qemu.path: /no/qemu does not exist');
+  assert.match(of(found, 'guest-kernel'), 'failed: test.toml: hypervisor.qemu.kernel: /no/kernel cannot be read');
 });
 
 test('what a check throws is its failure, and the others are made', async () => {
