@@ -5,7 +5,16 @@ import { Families } from './family.ts';
 import { addGuestText } from './guest.ts';
 import { type ContainersUsage, CpuOverhead, cpuOf, memoryOverhead } from './overhead.ts';
 import { phasesOf } from './phases.ts';
-import { type Items, type ProcessReading, type Pss, readNetwork, readProcess, readPss } from './process.ts';
+import {
+  type Items,
+  type ProcessReading,
+  type Pss,
+  readChildren,
+  readNetwork,
+  readProcess,
+  readPss,
+  sumOf,
+} from './process.ts';
 
 /** How long the guest has for all that it is asked at one scrape, ms. Prometheus itself waits 10 s for a whole node. */
 export const GUEST_TIMEOUT_MS = 2000;
@@ -82,15 +91,22 @@ export class Collector {
 
   private addHost(families: Families, containers: ContainersUsage | undefined): void {
     const { shim, qemu = 0, virtiofsd = 0 } = this.source.pids();
-    const parts = { shim, qemu, virtiofsd };
+    const { procRoot } = this;
+    const parts: Readonly<Record<keyof Pids, readonly number[]>> = {
+      shim: [shim],
+      qemu: [qemu],
+      // The one we know waits; its child, in namespaces of its own, serves.
+      virtiofsd: virtiofsd > 0 ? [virtiofsd, ...readChildren(virtiofsd, procRoot)] : [],
+    };
     const memory = new Map<string, Pss>();
     let cpu = 0;
-    for (const [part, pid] of Object.entries(parts)) {
-      const reading = pid > 0 ? readProcess(pid, this.procRoot) : undefined;
+    for (const [part, pids] of Object.entries(parts)) {
+      const there = pids.filter((pid) => pid > 0);
+      const reading = sumOf(there.map((pid) => readProcess(pid, procRoot)).filter((each) => each !== undefined));
       if (!reading) continue;
       addProcess(families, FAMILIES[part as keyof Pids], reading);
       cpu += cpuOf(reading);
-      const pss = readPss(pid, this.procRoot);
+      const pss = sumOfPss(there.map((pid) => readPss(pid, procRoot)).filter((each) => each !== undefined));
       if (!pss) continue;
       memory.set(part, pss);
       families.add(SHIM.pss, { part }, pss.total);
@@ -132,6 +148,11 @@ function addProcess(families: Families, names: ProcessFamilies, reading: Process
   addItems(names.procStatus, reading.status);
   addItems(names.procStat, reading.stat);
   addItems(names.ioStat, reading.io);
+}
+
+function sumOfPss(parts: readonly Pss[]): Pss | undefined {
+  if (parts.length === 0) return undefined;
+  return parts.reduce((sum, { total, shmem }) => ({ total: sum.total + total, shmem: sum.shmem + shmem }));
 }
 
 /** @returns undefined when it fails or takes longer */

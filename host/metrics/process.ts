@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 
 /** Longest file of /proc that is used, characters: interfaces and threads do not count in the thousands. */
 export const MAX_PROC_LENGTH = 1024 * 1024;
+/** Most children of one process. */
+export const MAX_CHILDREN = 16;
 /** Most interfaces of a network namespace. */
 export const MAX_INTERFACES = 256;
 
@@ -96,6 +98,32 @@ export function readProcess(pid: number, procRoot = '/proc'): ProcessReading | u
   };
 }
 
+/** The children of a process's first thread, at most MAX_CHILDREN; empty when there is no such process. */
+export function readChildren(pid: number, procRoot = '/proc'): number[] {
+  const listed = (read(`${procRoot}/${pid}/task/${pid}/children`) ?? '').split(' ');
+  return listed
+    .map(Number)
+    .filter((child) => Number.isSafeInteger(child) && child > 0)
+    .slice(0, MAX_CHILDREN);
+}
+
+/** Several processes as one. @returns undefined for none */
+export function sumOf(readings: readonly ProcessReading[]): ProcessReading | undefined {
+  const [first, ...rest] = readings;
+  if (!first) return undefined;
+  return rest.reduce(
+    (sum, { threads, fds, virtualMemory, stat, status, io }) => ({
+      threads: sum.threads + threads,
+      fds: sum.fds === undefined || fds === undefined ? undefined : sum.fds + fds,
+      virtualMemory: sum.virtualMemory + virtualMemory,
+      stat: added(sum.stat, stat),
+      status: added(sum.status, status),
+      io: added(sum.io, io),
+    }),
+    first,
+  );
+}
+
 /** Interfaces of the network namespace that a process is in; empty when there is no such process. */
 export function readNetwork(pid: number, procRoot = '/proc'): ReadonlyMap<string, Items> {
   const interfaces = new Map<string, Items>();
@@ -118,6 +146,12 @@ export function readPss(pid: number, procRoot = '/proc'): Pss | undefined {
   const total = kib.get('pss');
   if (total === undefined) return undefined;
   return { total: total * 1024, shmem: (kib.get('pss_shmem') ?? 0) * 1024 };
+}
+
+function added(a: Items, b: Items): Items {
+  const out = new Map(a);
+  for (const [item, value] of b) out.set(item, (out.get(item) ?? 0) + value);
+  return out;
 }
 
 function statusItems(lines: Items): Items {

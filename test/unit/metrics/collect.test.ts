@@ -89,6 +89,20 @@ test('each host process is told of by Kata’s names and items', async ({ proc }
   assert.is(series.get('kata_shim_guest_scrape_failed'), 0);
 });
 
+test('virtiofsd is its waiting parent and the child that serves', async ({ proc }) => {
+  const child = 34;
+  makeProcess(proc, child, { ticks: 50, pssKib: 7 * 1024, shmemKib: 0 });
+  mkdirSync(join(proc, String(VIRTIOFSD), 'task', String(VIRTIOFSD)), { recursive: true });
+  writeFileSync(join(proc, String(VIRTIOFSD), 'task', String(VIRTIOFSD), 'children'), `${child} `);
+  const series = seriesOf(await new Collector(source(), { procRoot: proc, now: () => 10_000 }).collect());
+  assert.is(series.get('kata_shim_pod_pss_bytes{part="virtiofsd"}'), 9 * MIB);
+  assert.is(series.get('kata_virtiofsd_threads'), 10);
+  assert.is(series.get('kata_virtiofsd_fds'), 6);
+  assert.is(series.get('kata_virtiofsd_proc_stat{item="utime"}'), 50);
+  assert.is(series.get('kata_virtiofsd_proc_status{item="vmrss"}'), 204_800);
+  assert.is(series.get('kata_shim_pod_overhead_memory_in_bytes'), 107 * MIB);
+});
+
 test('overhead is what the containers do not use, and never nothing whatever the guest says', async ({ proc }) => {
   const overhead = async (memory: number) => {
     const containers = () => Promise.resolve({ cpu: 4e9, memory });

@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { MAX_INTERFACES, MAX_PROC_LENGTH, readNetwork, readProcess, readPss } from '../../../host/metrics/process.ts';
+import {
+  MAX_CHILDREN,
+  MAX_INTERFACES,
+  MAX_PROC_LENGTH,
+  readChildren,
+  readNetwork,
+  readProcess,
+  readPss,
+} from '../../../host/metrics/process.ts';
 
 const test = suite<{ proc: string }>('processes');
 const REST = `1 1 1 0 -1 0 0 0 0 0 11 12 13 14 20 0 7 0 5 4096 10 ${'0 '.repeat(28)}\n`;
@@ -73,6 +81,13 @@ test(`of more than ${MAX_INTERFACES} interfaces the first are told of`, ({ proc 
   assert.is(readNetwork(5, proc).size, MAX_INTERFACES);
   write(proc, 5, { 'net/dev': `Inter-|\n face |\n${lines(MAX_INTERFACES + 1)}` });
   assert.is(readNetwork(5, proc).size, MAX_INTERFACES);
+});
+
+test(`of more than ${MAX_CHILDREN} children the first count`, ({ proc }) => {
+  const children = Array.from({ length: MAX_CHILDREN + 1 }, (_, i) => 100 + i);
+  write(proc, 5, { 'task/5/children': `${children.join(' ')} ` });
+  assert.equal(readChildren(5, proc), children.slice(0, MAX_CHILDREN));
+  assert.equal(readChildren(6, proc), []);
 });
 
 test('an interface of a VLAN has a colon in its name', ({ proc }) => {
