@@ -12,6 +12,9 @@ export const MAX_BLOCK_VOLUMES = 24;
 /** Majors of drives whose media come and go: floppies and CD-ROMs. */
 const REMOVABLE: ReadonlySet<number> = new Set([2, 11, 15, 16, 17, 18, 20, 23, 24, 25, 26, 27, 28, 29, 32]);
 
+/** Groups and devices of VFIO; `/dev/vfio/vfio` itself stands for none. */
+const VFIO_DEVICE = /^\/dev\/vfio\/(?:devices\/vfio)?[0-9]+$/;
+
 /** A block device a container's spec asks for. */
 export interface BlockRequest {
   readonly major: number;
@@ -40,9 +43,30 @@ export function blockRequests(spec: Uint8Array, devices: readonly LinuxDevice[])
   const rules = decode(Spec, spec).Linux?.Resources?.Devices ?? [];
   return blocks.flatMap(({ Path: containerPath, Major, Minor }) => {
     const [major, minor] = [Number(Major), Number(Minor)];
-    const rule = rules.filter((each) => isExact(each, major, minor)).at(-1);
+    const rule = rules.filter((each) => isExact(each, 'b', major, minor)).at(-1);
     return rule?.Allow ? [{ major, minor, readOnly: !rule.Access.includes('w'), containerPath }] : [];
   });
+}
+
+/**
+ * Devices passed through by VFIO have nothing in the guest to stand for them: a container that was given one, by a rule of its
+ * own, would start without it.
+ * @param spec encoded grpc.Spec
+ * @param devices what `readSpec` read in it
+ * @throws KataError `failed_precondition` naming the device
+ */
+export function refusePassedThrough(spec: Uint8Array, devices: readonly LinuxDevice[]): void {
+  const groups = devices.filter(({ Type, Path }) => Type === 'c' && VFIO_DEVICE.test(Path));
+  if (groups.length === 0) return;
+  const rules = decode(Spec, spec).Linux?.Resources?.Devices ?? [];
+  for (const { Path, Type, Major, Minor } of groups) {
+    const rule = rules.filter((each) => isExact(each, Type, Number(Major), Number(Minor))).at(-1);
+    if (!rule?.Allow) continue;
+    throw new KataError(
+      'failed_precondition',
+      `device ${Path}: devices of the host are not passed through to virtual machines; take it from the container, or run the pod without Kata`,
+    );
+  }
 }
 
 export class BlockVolumes {
@@ -105,8 +129,8 @@ export class BlockVolumes {
   }
 }
 
-function isExact({ Type, Major, Minor }: LinuxDeviceCgroup, major: number, minor: number): boolean {
-  return Type === 'b' && Number(Major) === major && Number(Minor) === minor;
+function isExact({ Type, Major, Minor }: LinuxDeviceCgroup, type: string, major: number, minor: number): boolean {
+  return Type === type && Number(Major) === major && Number(Minor) === minor;
 }
 
 /** The kernel's own name of a device, whatever node a spec was made from. */

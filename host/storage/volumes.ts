@@ -2,7 +2,7 @@
 import type { Init } from '../proto/codec.ts';
 import type { Device, Storage } from '../proto/messages/agent.ts';
 import type { LinuxDevice, Mount } from '../proto/messages/oci.ts';
-import { blockRequests } from './block-volumes.ts';
+import { blockRequests, refusePassedThrough } from './block-volumes.ts';
 import type { RootfsShare } from './share.ts';
 
 export interface Volumes {
@@ -30,7 +30,7 @@ export interface VolumeSpec {
  * Makes a container's volumes available in the guest.
  * @param mounts those of its spec that `sharedMounts` names
  * @param spec without it block devices of the spec are left out
- * @throws KataError of `RootfsShare.addVolume`; then `removeRootfs` undoes those that were made before
+ * @throws KataError of `refusePassedThrough` and `RootfsShare.addVolume`; then `removeRootfs` undoes those that were made before
  */
 export async function addVolumes(
   share: Pick<RootfsShare, 'addVolume' | 'addBlockDevice'>,
@@ -44,6 +44,7 @@ export async function addVolumes(
   const devices: Init<Device>[] = [];
   const blockDevices = new Set<string>();
   const warnings: string[] = [];
+  if (spec) refusePassedThrough(spec.encoded, spec.devices);
   for (const mount of mounts) {
     const volume = await share.addVolume(id, mount, spec?.encoded);
     if (!volume) continue;

@@ -6,7 +6,12 @@ import * as assert from 'uvu/assert';
 import { KataError } from '../../../host/error.ts';
 import { translateSpec } from '../../../host/oci/translate.ts';
 import { readSpec } from '../../../host/oci/view.ts';
-import { BlockVolumes, blockRequests, MAX_BLOCK_VOLUMES } from '../../../host/storage/block-volumes.ts';
+import {
+  BlockVolumes,
+  blockRequests,
+  MAX_BLOCK_VOLUMES,
+  refusePassedThrough,
+} from '../../../host/storage/block-volumes.ts';
 import { VolumeSource } from '../../../host/storage/volume-source.ts';
 
 /** The host's own block devices, whatever they are. */
@@ -77,6 +82,25 @@ block('are those with a rule of their own', () => {
   assert.equal(requests([XVDA], []), []);
   const cdrom = { path: '/dev/sr0', type: 'b', major: 11, minor: 0 };
   assert.equal(requests([cdrom], [{ ...exact, major: 11, minor: 0 }]), []);
+});
+
+block('devices of VFIO that a container is given are refused, those that a privileged one merely lists are not', () => {
+  const refuse = (path: string, rules: object[]): void => {
+    const devices = [{ path, type: 'c', major: 241, minor: 3 }];
+    const spec = { process: { args: ['sh'] }, root: { path: '/' }, linux: { devices, resources: { devices: rules } } };
+    const encoded = translateSpec(Buffer.from(JSON.stringify(spec)));
+    refusePassedThrough(encoded, readSpec(encoded).devices);
+  };
+  const exact = { allow: true, type: 'c', major: 241, minor: 3, access: 'rwm' };
+  for (const path of ['/dev/vfio/12', '/dev/vfio/devices/vfio3']) {
+    assert.throws(
+      () => refuse(path, [{ allow: false, access: 'rwm' }, exact]),
+      (thrown: KataError) => thrown.code === 'failed_precondition' && thrown.message.startsWith(`device ${path}: `),
+    );
+    for (const rules of [[], [{ allow: true, access: 'rwm' }], [exact, { ...exact, allow: false }]])
+      refuse(path, rules);
+  }
+  for (const path of ['/dev/vfio/vfio', '/dev/null', '/dev/vfio/12/x']) refuse(path, [exact]);
 });
 
 block('are plugged once for all containers, and unplugged after the last', async ({ calls, volumes }) => {
