@@ -95,7 +95,7 @@ function stageFiles({ directory }: Tree, stage: string): void {
   for (const name of ['kata-runtime', 'kata-ctl']) {
     put('share/completions/kata-runtime.bash', `usr/share/bash-completion/completions/${name}`);
   }
-  put('deploy/systemd/kata-monitor.service', 'lib/systemd/system/kata-monitor.service');
+  put('deploy/systemd/kata-monitor.service', 'usr/lib/systemd/system/kata-monitor.service');
   const changelog = gzipSync(readFileSync(join(directory, 'share/doc/CHANGELOG.md')), { level: 9 });
   writeFileSync(join(stage, 'usr/share/doc/kata-edge/changelog.gz'), changelog);
 }

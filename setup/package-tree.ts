@@ -19,7 +19,7 @@ import { build } from './builds.ts';
 import { finish, succeed } from './command.ts';
 import { type DebianArch, machineArch } from './debian.ts';
 import { shippedNode } from './package-node.ts';
-import { notices } from './package-notices.ts';
+import { writeNotices } from './package-notices.ts';
 import { BUILD, ROOT } from './paths.ts';
 
 /** Milliseconds for the guest of another architecture. */
@@ -58,8 +58,7 @@ export async function buildTree(directory: string, version: string, arch: Debian
   await completions(directory);
   copyInstaller(directory);
   copyDocuments(directory);
-  copyFileSync(node.licence, join(directory, 'share/doc/LICENSE.node'));
-  writeFileSync(join(directory, 'share/doc/copyright'), notices(join(directory, 'share/guest', arch), node.version));
+  await writeNotices(join(directory, 'share/doc'), join(directory, 'share/guest', arch), arch, node);
   writeFileSync(join(directory, 'share/version'), `${version}\n`);
   setModes(directory);
   writeFileSync(join(directory, 'share/manifest'), manifestOf(directory), { mode: 0o644 });
