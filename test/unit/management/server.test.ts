@@ -23,6 +23,12 @@ interface Context {
 const MAX_BODY = 1000;
 const LARGE = 32 * 1024 * 1024;
 let release: () => void = () => {};
+/** Calls of `/hangs` so far. */
+let hanging = 0;
+
+async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
 
 const routes: Route[] = [
   { method: 'GET', path: '/hello', what: 'greets', act: () => ({ body: 'hello' }) },
@@ -40,6 +46,7 @@ const routes: Route[] = [
     what: 'waits',
     act: () =>
       new Promise((resolve) => {
+        hanging++;
         release = () => resolve({ body: 'at last' });
       }),
   },
@@ -149,8 +156,9 @@ test('slow ones make room for others; those under way do not', async ({ path, se
   assert.is(answer.body.toString(), 'hello');
   assert.is(await slow[0], '', 'the oldest has gone');
   serve({ maxConnections: 1 });
+  const before = hanging;
   const waiting = say(path, 'GET /hangs HTTP/1.1\r\n\r\n');
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => hanging > before);
   const refused = await request(path, { method: 'GET', path: '/hello' });
   assert.is(refused.status, 503);
   release();
@@ -185,10 +193,11 @@ test('what nobody foresaw is an error of that request alone', async ({ path }) =
 test('a client that goes before its answer comes leaves nothing', async ({ path, serve }) => {
   serve({ maxConnections: 1 });
   const socket = connect(path);
+  const before = hanging;
   socket.write('GET /hangs HTTP/1.1\r\n\r\n');
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => hanging > before);
   socket.destroy();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(async () => (await request(path, { method: 'GET', path: '/hello' })).status === 200);
   release();
   assert.is((await request(path, { method: 'GET', path: '/hello' })).status, 200);
 });
