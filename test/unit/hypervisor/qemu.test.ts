@@ -19,7 +19,7 @@ import * as assert from 'uvu/assert';
 import { KataError } from '../../../host/error.ts';
 import type { VmConfig } from '../../../host/hypervisor/hypervisor.ts';
 import { BRIDGE_SLOTS } from '../../../host/hypervisor/qemu/command-line.ts';
-import { VARIABLES_FILE } from '../../../host/hypervisor/qemu/devices.ts';
+import { MONITOR_SOCKET, VARIABLES_FILE } from '../../../host/hypervisor/qemu/devices.ts';
 import { Qemu } from '../../../host/hypervisor/qemu/qemu.ts';
 import { MNT_DETACH, native } from '../../../host/native.ts';
 import { isAlive } from '../../../host/process.ts';
@@ -285,6 +285,25 @@ vm('what is wrong with a disk beside io_uring is told as it is', async ({ qemu, 
   const made = qemu({ kernel: join(directory, 'refuse-device'), block: { ...NO_BLOCK, aio: 'io_uring' } });
   await made.start(NO_DEVICES);
   assert.match((await failure(made.plugBlock('a', disk, true))).message, /no such bus/);
+});
+
+vm("QEMU's own words go to the log where somebody debugs", async ({ qemu, disk, told }) => {
+  for (const debug of [false, true]) {
+    const made = qemu({ debug });
+    await made.start(NO_DEVICES);
+    await made.plugBlock('a', disk, true);
+    await made.stop();
+    await made.exited;
+    assert.equal([...new Set(told)], debug ? ['QEMU says'] : []);
+  }
+});
+
+vm('a second monitor listens in the directory of the machine, for nobody else', async ({ qemu, directory }) => {
+  const made = qemu({ devices: { ...NO_MORE_DEVICES, monitor: 'qmp' } });
+  await made.start(NO_DEVICES);
+  const found = statSync(join(directory, MONITOR_SOCKET));
+  assert.ok(found.isSocket());
+  assert.is(found.mode & 0o777, 0o600);
 });
 
 vm('threads of vCPUs that are awake, in their order', async ({ qemu }) => {
