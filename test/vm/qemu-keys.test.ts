@@ -28,6 +28,7 @@ import { IS_KATA } from '../harness/containerd.ts';
 import { until } from '../harness/containers.ts';
 import { ShellGuest } from '../harness/shell-guest.ts';
 import { ShimPlace } from '../harness/shim.ts';
+import { kataFile } from '../unit/config/fixture.ts';
 import { Namespaces } from '../unit/network/namespaces.ts';
 
 const ARM64 = process.arch === 'arm64';
@@ -188,101 +189,18 @@ function askMonitor(path: string, command: string): Promise<string> {
 
 const shipped = suite('what Kata ships');
 
-/** Values of Kata 4.1's files for QEMU, but for the guest, which is ours, and the memory of the host it is tested on. */
-const COMMON = `
-[hypervisor.qemu]
-path = "/usr/bin/qemu-system-${ARM64 ? 'aarch64' : 'x86_64'}"
-kernel = "${BUILD}/share/guest/${ARM64 ? 'arm64/Image' : 'amd64/vmlinux'}"
-initrd = "${BUILD}/share/guest/${ARM64 ? 'arm64' : 'amd64'}/initramfs.cpio.gz"
-rootfs_type = "ext4"
-machine_type = "${ARM64 ? 'virt' : 'q35'}"
-rootless = false
-enable_annotations = ["enable_iommu", "kernel_params", "kernel_verity_params"]
-kernel_params = "cgroup_no_v1=all systemd.unified_cgroup_hierarchy=1"
-kernel_verity_params = ""
-firmware = ""
-pflashes = []
-cpu_features = "pmu=off"
-default_vcpus = 1
-default_maxvcpus = 0
-default_bridges = 1
-default_memory = 2048
-memory_slots = 10
-default_maxmemory = 0
-memory_offset = 0
-enable_virtio_mem = false
-shared_fs = "virtio-fs"
-virtio_fs_daemon = "/usr/libexec/virtiofsd"
-virtio_fs_cache_size = 0
-virtio_fs_queue_size = 1024
-virtio_fs_cache = "auto"
-block_device_driver = "virtio-scsi"
-block_device_aio = "io_uring"
-block_device_cache_set = false
-block_device_cache_direct = false
-block_device_cache_noflush = false
-enable_iothreads = false
-indep_iothreads = 0
-enable_mem_prealloc = false
-enable_hugepages = false
-reclaim_guest_freed_memory = false
-enable_iommu = false
-enable_iommu_platform = false
-disable_nesting_checks = false
-disable_image_nvdimm = false
-cold_plug_vfio = "no-port"
-pcie_root_port = 0
-pcie_switch_port = 0
-disable_vhost_net = false
-entropy_source = "/dev/urandom"
-valid_entropy_sources = ["/dev/urandom", "/dev/random", ""]
-guest_hook_path = ""
-rx_rate_limiter_max_rate = 0
-tx_rate_limiter_max_rate = 0
-guest_memory_dump_path = ""
-guest_memory_dump_paging = false
-enable_guest_swap = false
-disable_selinux = false
-disable_guest_selinux = true
-`;
-const GO = `${COMMON}
-machine_accelerators = ""
-seccompsandbox = ""
-firmware_volume = ""
-disable_block_device_use = true
-virtio_fs_extra_args = ["--thread-pool-size=1", "--announce-submounts"]
-hot_plug_vfio = "no-port"
-use_legacy_serial = false
-msize_9p = 8192
-[runtime]
-internetworking_model = "tcfilter"
-disable_guest_seccomp = true
-enable_vcpus_pinning = false
-sandbox_cgroup_only = false
-static_sandbox_resource_mgmt = false
-create_container_timeout = 60
-`;
-const RS = `${COMMON}
-machine_accelerators = "${ARM64 ? 'usb=off,gic-version=host' : ''}"
-seccomp_sandbox = ""
-vm_rootfs_driver = "${ARM64 ? 'virtio-blk-pci' : 'virtio-pmem'}"
-overhead_vcpus = 0.2
-overhead_memory = 32
-disable_block_device_use = false
-virtio_fs_extra_args = ["--thread-pool-size=1", "-o", "announce_submounts"]
-queue_size = 128
-num_queues = 1
-network_queues = 1
-[runtime]
-name = "virt_container"
-hypervisor_name = "qemu"
-agent_name = "kata"
-internetworking_model = "tcfilter"
-disable_guest_seccomp = true
-enable_vcpus_pinning = false
-sandbox_cgroup_only = true
-static_sandbox_resource_mgmt = true
-`;
+const GUEST = `${BUILD}/share/guest/${ARM64 ? 'arm64' : 'amd64'}`;
+
+/** Kata 4.1's file for QEMU, but for the guest, which is ours, and firmware that is not here. */
+function shippedFile(runtime: 'go' | 'rs'): string {
+  return kataFile(runtime, ARM64 ? 'arm64' : 'x64', {
+    'hypervisor.qemu.kernel': `"${GUEST}/${ARM64 ? 'Image' : 'vmlinux'}"`,
+    'hypervisor.qemu.image': undefined,
+    'hypervisor.qemu.initrd': `"${GUEST}/initramfs.cpio.gz"`,
+    'hypervisor.qemu.firmware': '""',
+    'hypervisor.qemu.firmware_volume': '""',
+  });
+}
 
 /** A pod with a configuration of its own; `look` is given QEMU's pid. */
 async function withPod(text: string, look: (pid: number) => void): Promise<void> {
@@ -304,8 +222,8 @@ async function withPod(text: string, look: (pid: number) => void): Promise<void>
 }
 
 for (const [whose, text] of [
-  ['the Go runtime', GO],
-  ['runtime-rs', RS],
+  ['the Go runtime', shippedFile('go')],
+  ['runtime-rs', shippedFile('rs')],
 ] as const) {
   shipped(`for ${whose} starts a pod`, () =>
     withPod(text, (pid) => {
