@@ -1,5 +1,5 @@
 /** From an order for a sandbox to its virtual machine: configuration, size, parts. */
-import { annotate } from '../config/annotations.ts';
+import { annotate, type Ignored } from '../config/annotations.ts';
 import { type Configuration, loadConfiguration, thisMachine } from '../config/configuration.ts';
 import { kernelParamsFor } from '../config/debugging.ts';
 import { tellKeys } from '../config/effects.ts';
@@ -21,6 +21,7 @@ import type { SandboxDescription } from '../sandbox/state-file.ts';
 import type { Timeline } from '../sandbox/timeline.ts';
 import type { Trace } from '../sandbox/trace.ts';
 import type { Door } from '../sandbox/vm.ts';
+import { unusedSizes } from './unused-sizes.ts';
 
 /** Reads of one stream in flight: our own agent answers them in order, a Kata agent need not. */
 const OWN_READS_IN_FLIGHT = 2;
@@ -97,11 +98,7 @@ export async function configurationFor(
   if (missed.length > 0) log.warn('configuration keys without effect', { keys: tellKeys(missed) });
   for (const note of configuration.notes) log.warn('configuration', { note });
   const annotated = await annotate(configuration, spec.annotations);
-  if (annotated.ignored.length > 0) {
-    const names = annotated.ignored.slice(0, MAX_TOLD).map(({ name, why }) => `${name} (${why})`);
-    const more = annotated.ignored.length - names.length;
-    log.warn('annotations without effect', { names: names.join(', '), ...(more > 0 ? { more } : {}) });
-  }
+  tellIgnored(log, annotated.ignored);
   if (annotated.hashes.length > 0) {
     const { checkHashes } = await import('../config/annotations-hash.ts');
     await checkHashes(annotated.hashes);
@@ -185,6 +182,13 @@ function describe(options: BootOptions, { file }: Configuration, spec: SandboxSp
   };
 }
 
+function tellIgnored(log: Log, ignored: readonly Ignored[]): void {
+  if (ignored.length === 0) return;
+  const names = ignored.slice(0, MAX_TOLD).map(({ name, why }) => `${name} (${why})`);
+  const more = ignored.length - names.length;
+  log.warn('annotations without effect', { names: names.join(', '), ...(more > 0 ? { more } : {}) });
+}
+
 function vmConfig(
   configuration: Configuration,
   identity: Identity,
@@ -192,6 +196,7 @@ function vmConfig(
   { debug, log }: BootOptions,
 ): VmConfig {
   const size = sizeOf(spec.sizing, configuration);
+  tellIgnored(log, unusedSizes(configuration, size));
   return {
     sandboxId: identity.id,
     directory: identity.directory,

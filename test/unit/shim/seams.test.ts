@@ -133,6 +133,27 @@ test("shared mounts of a container are told a Kata guest's agent with that conta
   assert.equal((created as { shared_mounts: unknown }).shared_mounts, [mount]);
 });
 
+test("a size asked for by annotation is told as without effect where the pod's limit decides", async ({ shim }) => {
+  const name = 'io.katacontainers.config.hypervisor.default_memory';
+  const lines = `[hypervisor.qemu]\nenable_annotations = ["default_memory"]\n`;
+  writeFileSync(join(shim.directory, 'configuration.toml'), lines);
+  const annotations = { [name]: '300' };
+  const resources = { memory: { limit: 100 * 1024 * 1024 } };
+  await shim.create('c1', ['sleep'], {
+    spec: { annotations, linux: { resources, namespaces: [{ type: 'network' }] } },
+  });
+  assert.ok(shim.log.lines.some((line) => line.includes(`${name} (the pod has a limit, and gets 228 MiB for it)`)));
+
+  const free = await Harness.start();
+  try {
+    writeFileSync(join(free.directory, 'configuration.toml'), lines);
+    await free.create('c1', ['sleep'], { spec: { annotations } });
+    assert.not.ok(free.log.lines.some((line) => line.includes('without effect')));
+  } finally {
+    await free.close();
+  }
+});
+
 test('what a container asks of its swap is told as missing', async ({ shim }) => {
   const annotations = { 'io.katacontainers.container.resource.swappiness': '60' };
   await shim.create('c1', ['sleep'], { spec: { annotations } });
