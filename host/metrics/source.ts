@@ -6,7 +6,7 @@ import { Durations } from './durations.ts';
 import type { ContainersUsage } from './overhead.ts';
 
 /** What of a sandbox is measured. */
-export type Measured = Pick<Sandbox, 'containers' | 'machine'>;
+export type Measured = Pick<Sandbox, 'containers' | 'machine' | 'state'>;
 
 /** @param calls of containerd to the shim; absent: nobody counts them */
 export function sourceOf(sandbox: () => Measured, calls: Durations = new Durations()): MetricsSource {
@@ -20,7 +20,9 @@ export function sourceOf(sandbox: () => Measured, calls: Durations = new Duratio
   };
 }
 
-function pidsOf({ machine }: Measured): Pids {
+function pidsOf({ machine, state }: Measured): Pids {
+  // Pids of what has ended may be others' by now.
+  if (state === 'stopped') return { shim: process.pid };
   const { hypervisor, share } = machine;
   return {
     shim: process.pid,

@@ -11,6 +11,8 @@ export const MAX_CONNECTIONS = 64;
 export const MAX_HEAD_BYTES = 8 * 1024;
 /** What a request may take to arrive, ms. */
 const REQUEST_MS = 10_000;
+/** How long a connection may be silent, ms: a reader that takes nothing is let go. Longer than a profile of a shim's takes. */
+export const SILENCE_MS = 90_000;
 /** Most prefixes of `filter_family`. */
 export const MAX_PREFIXES = 64;
 const TEXT = 'text/plain; charset=utf-8';
@@ -49,13 +51,14 @@ interface Answer {
   readonly body: Pieces | Buffer;
 }
 
-/** A server that does not listen yet. */
-export function serverOf(monitor: Monitor, log: MonitorLog): Server {
+/** A server that does not listen yet. @param silenceMs tests shorten it */
+export function serverOf(monitor: Monitor, log: MonitorLog, silenceMs: number = SILENCE_MS): Server {
   const server = createServer(
     { maxHeaderSize: MAX_HEAD_BYTES, requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
     (request, response) => void serve(monitor, log, request, response),
   );
   server.maxConnections = MAX_CONNECTIONS;
+  server.timeout = silenceMs;
   return server;
 }
 

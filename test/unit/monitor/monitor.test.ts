@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -11,7 +11,7 @@ import { MonitorLog } from '../../../host/monitor/log.ts';
 import { Monitor } from '../../../host/monitor/monitor.ts';
 import { MAX_NAME_LENGTH } from '../../../host/monitor/sandbox-text.ts';
 import { MAX_AT_ONCE, type ScrapeLimits } from '../../../host/monitor/scrape.ts';
-import { MAX_PREFIXES, serverOf } from '../../../host/monitor/server.ts';
+import { MAX_CONNECTIONS, MAX_PREFIXES, serverOf } from '../../../host/monitor/server.ts';
 import { identify } from '../../../host/sandbox/identity.ts';
 import { FakeNode, shimText } from './fake-node.ts';
 
@@ -316,6 +316,32 @@ test('/debug/ is the shim’s, with its query and never as a page', async (conte
   assert.is(vars.headers['x-content-type-options'], 'nosniff');
   assert.match((await get(context, '/debug/pprof/heap?sandbox=katas&debug=1')).text, '/debug/pprof/heap?');
   assert.is((await get(context, '/debug/vars')).status, 400);
+});
+
+test('a reader that takes nothing is let go', async (context) => {
+  for (let i = 0; i < 30; i++) await context.node.add(`sandbox${i}`, () => shimText(2000));
+  const server = serverOf(monitorOf(context), new MonitorLog('panic'), 200);
+  context.server = server;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.on('error', () => {});
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  socket.pause();
+  socket.write('GET /metrics HTTP/1.1\r\nHost: m\r\n\r\n');
+  const there = await accepted;
+  await new Promise((resolve) => there.once('close', resolve));
+  socket.destroy();
+});
+
+test(`of more than ${MAX_CONNECTIONS} connections the last are refused`, async (context) => {
+  await get(context, '/');
+  const { server } = context;
+  assert.ok(server);
+  const { port } = server.address() as AddressInfo;
+  const refused = new Promise((resolve) => server.once('drop', resolve));
+  const sockets = Array.from({ length: MAX_CONNECTIONS + 4 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+  assert.ok(await refused);
+  for (const socket of sockets) socket.destroy();
 });
 
 test('anything else is refused in words', async (context) => {
