@@ -1,13 +1,16 @@
 /** What is told of a sandbox: from its shim, or where that does not answer, from its state file and /proc. */
-import { readPss } from '../metrics/process.ts';
+import { readChildren, readPss } from '../metrics/process.ts';
 import { isAlive } from '../process.ts';
 import type { SandboxRecord } from '../sandbox/census.ts';
+import type { ProcessName } from '../sandbox/state-file.ts';
 import { ask } from './sandbox.ts';
 
 /** How long a shim may take for an answer before its state file has to do, ms. */
 export const ANSWER_MS = 1000;
 /** Largest answer, bytes. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
+/** What the shim's own process is called. */
+const SHIM = 'shim';
 /** Most containers that are told of. */
 const MAX_CONTAINERS = 1024;
 
@@ -50,7 +53,7 @@ export interface SandboxReport {
 export async function reportOf(record: SandboxRecord): Promise<SandboxReport> {
   const { state, shimAlive } = record;
   const said = shimAlive ? await view(record) : undefined;
-  const living = [{ ...state.shim, name: 'shim' }, ...state.children].filter(isAlive);
+  const living = [{ ...state.shim, name: SHIM }, ...state.children].filter(isAlive);
   const pids = Object.fromEntries(living.map(({ name, pid }) => [name, pid]));
   return {
     id: state.id,
@@ -59,7 +62,7 @@ export async function reportOf(record: SandboxRecord): Promise<SandboxReport> {
     state: said ? text(said.state) || 'unknown' : shimAlive ? 'unknown' : 'dead',
     createdAt: state.createdAt ?? 0,
     pids,
-    memoryBytes: memoryOf(Object.values(pids)),
+    memoryBytes: memoryOf(living),
     accelerator: state.accelerator ?? '',
     transport: state.transport ?? '',
     version: state.program?.version ?? '',
@@ -80,9 +83,10 @@ async function view(record: SandboxRecord): Promise<Record<string, unknown> | un
 }
 
 /** Proportional shares: what several processes have in common is counted once. */
-function memoryOf(pids: readonly number[]): number | undefined {
-  const shares = pids.map((pid) => readPss(pid)?.total);
-  const known = shares.filter((bytes) => bytes !== undefined);
+function memoryOf(living: readonly ProcessName[]): number | undefined {
+  // virtiofsd's process that we know waits for its child, which serves. The shim's children are the others.
+  const pids = living.flatMap(({ name, pid }) => (name === SHIM ? [pid] : [pid, ...readChildren(pid)]));
+  const known = pids.map((pid) => readPss(pid)?.total).filter((bytes) => bytes !== undefined);
   return known.length === 0 ? undefined : known.reduce((sum, bytes) => sum + bytes, 0);
 }
 

@@ -1,13 +1,16 @@
 /** `list` and the requests behind it: sandboxes that answer, that do not, that are dead, and what hostile names do to a terminal. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { age, listText } from '../../../host/cli/list.ts';
 import { ANSWER_MS, reportOf, type SandboxReport } from '../../../host/cli/sandbox-report.ts';
+import { childrenOf } from '../../../host/process.ts';
 import { listSandboxes } from '../../../host/sandbox/census.ts';
 import {
   nameProcess,
@@ -161,6 +164,28 @@ test('hostile values of an answer are cells, or nothing', async () => {
 });
 
 test('an answer is waited for within bounds', () => assert.ok(ANSWER_MS <= 1000));
+
+test("a daemon's child is counted with it", async () => {
+  const HELD = 32 * 2 ** 20;
+  // The parent waits, as virtiofsd's does; the child holds memory.
+  const held = `const held = Buffer.alloc(${HELD}, 1); setInterval(() => held, 1e6); console.log('held')`;
+  const parent = spawn('sh', ['-c', `"$0" -e "$1"; :`, process.execPath, held], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  try {
+    await once(parent.stdout as Readable, 'data');
+    await sandbox('4', {
+      shim: { name: 'shim', pid: 4_000_000, startTime: 1 },
+      children: [nameProcess('virtiofsd', parent.pid ?? 0) as ProcessName],
+    });
+    const { memoryBytes, pids } = await report('4');
+    assert.equal(pids, { virtiofsd: parent.pid });
+    assert.ok((memoryBytes ?? 0) > HELD, `${memoryBytes}`);
+  } finally {
+    for (const { pid } of childrenOf(parent.pid ?? 0)) process.kill(pid, 'SIGKILL');
+    parent.kill();
+  }
+});
 
 test('ages as kubectl writes them', () => {
   for (const [seconds, text] of [
