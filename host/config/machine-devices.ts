@@ -8,6 +8,8 @@ export type MonitorKind = (typeof MONITORS)[number];
 const PORTS = ['no-port', 'bridge-port', 'root-port', 'switch-port'] as const;
 export type VfioPort = (typeof PORTS)[number];
 
+/** Most root ports: slots of the root bus beyond those of devices that are there from the start. */
+export const MAX_ROOT_PORTS = 16;
 /** Images of flash memory a machine takes: the firmware, and its variables. */
 const PFLASHES = 2;
 /** `-sandbox` of qemu(1): what its parts may be. */
@@ -40,6 +42,8 @@ export interface MachineDevices {
   readonly verity: Verity | undefined;
   /** Whether QEMU runs as a user of its own. */
   readonly rootless: boolean;
+  /** Least number of root ports of a machine that plugs devices into those; 0: as many as it has by itself. */
+  readonly rootPorts: number;
   /** Where passed-through devices would go; anything but `no-port` is refused when a machine is made. */
   readonly vfioPort: VfioPort;
 }
@@ -84,6 +88,7 @@ export function machineDevicesOf(values: Values): MachineDevices {
     dump: dumpOf(values),
     verity: verityOf(values),
     rootless,
+    rootPorts: rootPorts(values),
     vfioPort: vfioPort(values),
   };
 }
@@ -211,6 +216,12 @@ function verityOf(values: Values): Verity | undefined {
     key,
     'is set, but image is not: it is for the disk of an image, which an initrd does not have',
   );
+}
+
+function rootPorts(values: Values): number {
+  const ports = values.number(QEMU, 'pcie_root_port', 0);
+  if (ports <= MAX_ROOT_PORTS) return ports;
+  throw values.invalid(QEMU, 'pcie_root_port', `is ${ports}; it must be 0 to ${MAX_ROOT_PORTS}`);
 }
 
 function vfioPort(values: Values): VfioPort {

@@ -76,6 +76,7 @@ machine('disks, NIC, vCPUs, memory, random numbers, IOMMU, monitor, and the memo
       dump: { directory: dumps, paging: false },
       verity: undefined,
       rootless: true,
+      rootPorts: 0,
       vfioPort: 'no-port',
     },
   });

@@ -108,9 +108,8 @@ export const QEMU_DEVICES: TableSchema = {
     default: '0',
     go: '0',
     rs: '0',
-    effect: 'ignored',
-    why: 'they are for host devices, which are not passed through',
-    doc: 'PCIe root ports made in advance.',
+    effect: 'used',
+    doc: 'Least number of PCIe root ports of a virt, each for a disk or an interface that is plugged later; it has eight by itself. A q35 has a bridge with 31 slots.',
   },
   pcie_switch_port: {
     type: 'unsigned',
@@ -118,7 +117,7 @@ export const QEMU_DEVICES: TableSchema = {
     default: '0',
     rs: '0',
     effect: 'ignored',
-    why: 'they are for host devices, which are not passed through',
+    why: 'devices are plugged into a bridge or into root ports',
     doc: 'Ports of a PCIe switch made in advance.',
   },
   enable_iommu: {

@@ -85,8 +85,11 @@ export interface HotplugSlot {
   readonly path: PciPath;
 }
 
-/** The places of a machine type, in the order of their use; none for an unknown type. */
-export function hotplugSlots(machineType: string): HotplugSlot[] {
+/**
+ * The places of a machine type, in the order of their use; none for an unknown type.
+ * @param rootPorts least number, where they are root ports
+ */
+export function hotplugSlots(machineType: string, rootPorts = 0): HotplugSlot[] {
   switch (Object.hasOwn(MACHINES, machineType) ? MACHINES[machineType]?.hotplug : 'none') {
     case 'bridge':
       return Array.from({ length: BRIDGE_SLOTS }, (_, index) => ({
@@ -95,7 +98,7 @@ export function hotplugSlots(machineType: string): HotplugSlot[] {
         path: `${hex(FIRST_HOTPLUG_SLOT)}/${hex(index + 1)}`,
       }));
     case 'ports':
-      return Array.from({ length: ROOT_PORTS }, (_, index) => ({
+      return Array.from({ length: Math.max(ROOT_PORTS, rootPorts) }, (_, index) => ({
         bus: `rp${index}`,
         addr: '0x0',
         path: `${hex(FIRST_HOTPLUG_SLOT + index)}/00`,
@@ -138,7 +141,7 @@ export function qemuArguments(
     ...consoleArguments(config),
     ...guestArguments(config),
     ...['-append', kernelCommandLine(config, accelerator)],
-    ...hotplugArguments(machine),
+    ...hotplugArguments(machine, config.devices?.rootPorts),
     ...configuredDevices(config, isKata(config), given.monitor),
     ...devices.arguments.map((argument) => placeDescriptors(argument, devices.fds.length)),
   ];
@@ -230,7 +233,7 @@ function imageParams(config: VmConfig): string[] {
   ];
 }
 
-function hotplugArguments(machine: Machine): string[] {
+function hotplugArguments(machine: Machine, rootPorts = 0): string[] {
   if (machine.hotplug === 'none') return [];
   // Without its own controller (shpc) devices come and go by ACPI, which guests serve at once. The windows are for
   // the registers of devices to come: without them a guest has no room to map them.
@@ -240,7 +243,7 @@ function hotplugArguments(machine: Machine): string[] {
       `pci-bridge,id=hotplug,bus=pcie.0,addr=0x${hex(FIRST_HOTPLUG_SLOT)},chassis_nr=1,shpc=off,io-reserve=4k,mem-reserve=1m,pref64-reserve=4m`,
     ];
   }
-  return Array.from({ length: ROOT_PORTS }, (_, index) => [
+  return Array.from({ length: Math.max(ROOT_PORTS, rootPorts) }, (_, index) => [
     '-device',
     `pcie-root-port,id=rp${index},bus=pcie.0,addr=0x${hex(FIRST_HOTPLUG_SLOT + index)},chassis=${index + 1},slot=${index + 1}`,
   ]).flat();

@@ -28,11 +28,14 @@ export class Plugs {
   readonly #plugged = new Map<string, Plugged>();
   readonly #freeSlots: HotplugSlot[];
 
-  /** @param qmp throws KataError `unavailable` where there is none */
-  constructor(machineType: string, qmp: () => Qmp) {
+  /**
+   * @param qmp throws KataError `unavailable` where there is none
+   * @param rootPorts least number, where devices are plugged into root ports
+   */
+  constructor(machineType: string, qmp: () => Qmp, rootPorts = 0) {
     this.#machineType = machineType;
     this.#qmp = qmp;
-    this.#freeSlots = hotplugSlots(machineType);
+    this.#freeSlots = hotplugSlots(machineType, rootPorts);
   }
 
   /** What is behind a device; undefined: it is not plugged. */

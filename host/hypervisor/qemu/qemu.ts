@@ -68,7 +68,7 @@ export class Qemu implements Hypervisor {
     this.#log = log;
     this.#aio = config.block?.aio;
     this.#user = config.devices?.rootless ? userOf(config.directory) : undefined;
-    this.#plugs = new Plugs(config.machineType, () => this.#running());
+    this.#plugs = new Plugs(config.machineType, () => this.#running(), config.devices?.rootPorts);
     this.exited = new Promise((resolve) => {
       this.#settleExited = resolve;
     });

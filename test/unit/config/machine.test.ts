@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { blockOf, MAX_BLOCK_QUEUES, MAX_IOTHREADS } from '../../../host/config/block.ts';
 import type { Merged, Origin } from '../../../host/config/files.ts';
-import { machineDevicesOf, parseVerity, seccompOf } from '../../../host/config/machine-devices.ts';
+import { MAX_ROOT_PORTS, machineDevicesOf, parseVerity, seccompOf } from '../../../host/config/machine-devices.ts';
 import { memoryOf } from '../../../host/config/memory.ts';
 import { MAX_NETWORK_QUEUES, MIN_RATE, ratesOf } from '../../../host/config/rates.ts';
 import { Values } from '../../../host/config/values.ts';
@@ -67,6 +67,7 @@ machine('nothing is set: as it always was', () => {
     dump: undefined,
     verity: undefined,
     rootless: false,
+    rootPorts: 0,
     vfioPort: 'no-port',
   });
   assert.is(seccompOf(none), '');
@@ -205,6 +206,11 @@ machine('devices', () => {
   assert.is(found.verity?.rootHash, 'ab01');
   assert.is(found.vfioPort, 'root-port');
   assert.is(machineDevicesOf(values({ hot_plug_vfio: 'bridge-port' })).vfioPort, 'bridge-port');
+  assert.is(machineDevicesOf(values({ pcie_root_port: MAX_ROOT_PORTS })).rootPorts, MAX_ROOT_PORTS);
+  assert.match(
+    refusal(() => machineDevicesOf(values({ pcie_root_port: MAX_ROOT_PORTS + 1 }))),
+    /pcie_root_port/,
+  );
   assert.match(
     refusal(() => machineDevicesOf(values({ entropy_source: '/etc/passwd' }))),
     /entropy_source.*\/etc\/passwd is no character device; use \/dev\/urandom/,

@@ -4,11 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { MachineDevices } from '../../../host/config/machine-devices.ts';
+import { MAX_ROOT_PORTS, type MachineDevices } from '../../../host/config/machine-devices.ts';
 import type { KataError } from '../../../host/error.ts';
 import type { VmConfig } from '../../../host/hypervisor/hypervisor.ts';
 import { hugePageSize, memoryBackend } from '../../../host/hypervisor/qemu/backing.ts';
-import { kernelCommandLine, qemuArguments } from '../../../host/hypervisor/qemu/command-line.ts';
+import {
+  hotplugSlots,
+  kernelCommandLine,
+  qemuArguments,
+  ROOT_PORTS,
+} from '../../../host/hypervisor/qemu/command-line.ts';
 import { blockNode, diskDevice } from '../../../host/hypervisor/qemu/disk.ts';
 import { MAX_LOGGED_BYTES, MAX_LOGGED_LINES, WordsLog } from '../../../host/hypervisor/qemu/log.ts';
 import { NO_BLOCK, NO_MORE_DEVICES, vmConfig } from './vm-config.ts';
@@ -155,6 +160,17 @@ configured('an image is checked block by block where its hashes are given', () =
     params,
   );
   assert.not.match(params, /root=\/dev\/vda1/);
+});
+
+configured('more root ports, where devices are plugged into those', () => {
+  const ports = (machineType: string, rootPorts: number): number =>
+    valuesOf(withDevices({ rootPorts }, { machineType }), '-device').filter((each) => each.startsWith('pcie-root-port'))
+      .length;
+  assert.is(ports('virt', 12), 12);
+  assert.is(hotplugSlots('virt', 12).length, 12);
+  assert.equal(hotplugSlots('virt', MAX_ROOT_PORTS).at(-1), { bus: 'rp15', addr: '0x0', path: '1f/00' });
+  assert.is(ports('virt', 2), ROOT_PORTS);
+  assert.is(ports('q35', 12), 0);
 });
 
 configured('free pages are told by a balloon', () => {

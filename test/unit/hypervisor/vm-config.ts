@@ -49,5 +49,6 @@ export const NO_MORE_DEVICES: MachineDevices = {
   dump: undefined,
   verity: undefined,
   rootless: false,
+  rootPorts: 0,
   vfioPort: 'no-port',
 };
