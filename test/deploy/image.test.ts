@@ -106,7 +106,9 @@ async function start(id: string, uninstall: string): Promise<void> {
 
 async function end(id: string): Promise<void> {
   await root.must(['ctr', 'task', 'kill', '--signal', 'SIGTERM', id]);
-  await until('it has ended', async () => !/RUNNING/.test(await root.must(['ctr', 'task', 'ls'])), id);
+  // `ctr run` deletes the task when it has ended.
+  const listed = async () => (await root.must(['ctr', 'task', 'ls', '--quiet'])).split('\n').includes(id);
+  await until('it has ended', async () => !(await listed()), id);
   await root.must(['ctr', 'container', 'rm', id]);
 }
 
