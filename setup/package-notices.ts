@@ -23,10 +23,6 @@ const LICENCES: readonly (readonly [prefix: string, licence: string])[] = [
   ['libip4tc', 'GPL-2.0-or-later'],
   ['libip6tc', 'GPL-2.0-or-later'],
   ['libxtables', 'GPL-2.0-or-later'],
-  ['iptables', 'GPL-2.0-or-later'],
-  ['libxtables12', 'GPL-2.0-or-later'],
-  ['libip4tc2', 'GPL-2.0-or-later'],
-  ['libip6tc2', 'GPL-2.0-or-later'],
   ['qjs-src', 'MIT (QuickJS-ng)'],
 ];
 
@@ -36,9 +32,6 @@ const SOURCES: Readonly<Record<string, string>> = {
   libseccomp2: 'libseccomp',
   libyajl2: 'yajl',
   'busybox-static': 'busybox',
-  libxtables12: 'iptables',
-  libip4tc2: 'iptables',
-  libip6tc2: 'iptables',
   'qjs-src': 'quickjs-ng',
   libip4tc2: 'iptables',
   libip6tc2: 'iptables',
