@@ -117,6 +117,13 @@ test('bodies, by length and in chunks, up to the limit', async ({ path }) => {
   assert.match(await say(path, 'PUT /echo?x=1 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc'), /\r\n1abc$/);
   const chunked = 'PUT /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n';
   assert.match(await say(path, `${chunked}3\r\nabc\r\n0\r\n\r\n`), /\r\nabc$/);
+  // As curl asks before it sends much.
+  const waiting = connect(path);
+  waiting.write('PUT /echo HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n');
+  const continued = new Promise<Buffer>((resolve) => waiting.once('data', resolve));
+  assert.match((await continued).toString(), /^HTTP\/1\.1 100 /);
+  waiting.write('abc');
+  assert.match(await told(waiting), /\r\nabc$/);
   const full = 'x'.repeat(MAX_BODY);
   assert.ok((await say(path, `PUT /echo HTTP/1.1\r\nContent-Length: ${MAX_BODY}\r\n\r\n${full}`)).endsWith(full));
   const more = MAX_BODY + 1;
