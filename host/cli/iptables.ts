@@ -3,7 +3,7 @@ import type { Call } from './call.ts';
 import type { Command, Option } from './command.ts';
 
 /** Largest set of rules that is sent, bytes: the shim takes as much. */
-const MAX_RULES_BYTES = 1024 * 1024;
+export const MAX_RULES_BYTES = 1024 * 1024;
 
 const OPTIONS: readonly Option[] = [
   {

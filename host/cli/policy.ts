@@ -3,7 +3,7 @@ import type { Call } from './call.ts';
 import type { Command } from './command.ts';
 
 /** Largest policy, bytes: the shim takes as much. */
-const MAX_POLICY_BYTES = 1024 * 1024;
+export const MAX_POLICY_BYTES = 1024 * 1024;
 
 export const policy: Command = {
   name: 'policy',

@@ -6,11 +6,11 @@ import { gunzipSync } from 'node:zlib';
 import { reasonOf } from '../../error.ts';
 
 /** How long a program may take to say what it is, ms. */
-const PROGRAM_MS = 10_000;
+export const PROGRAM_MS = 10_000;
 /** Most that a program may say, bytes. */
-const MAX_SAID_BYTES = 4 * 1024 * 1024;
+export const MAX_SAID_BYTES = 4 * 1024 * 1024;
 /** Most that is read of a file, bytes: modules.dep of a distribution's kernel has 700 KB. */
-const MAX_READ_BYTES = 8 * 1024 * 1024;
+export const MAX_READ_BYTES = 8 * 1024 * 1024;
 /** Where programs are looked for when PATH is silent. */
 const USUAL_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -48,7 +48,7 @@ export function realMachine(environment: NodeJS.ProcessEnv): CheckedMachine {
     // sbin too: a user's PATH often lacks it, containerd's does not.
     path: [...new Set(`${environment.PATH ?? ''}:${USUAL_PATH}`.split(':').filter((one) => one.startsWith('/')))],
     containerdSocket: environment.CONTAINERD_ADDRESS ?? '',
-    run: runProgram,
+    run: (program, args) => runProgram(program, args),
   };
 }
 
@@ -169,10 +169,11 @@ function readBytes(path: string, length: number): Buffer | undefined {
   }
 }
 
-function runProgram(program: string, args: readonly string[]): Promise<Said> {
+/** @param timeoutMs tests wait less */
+export function runProgram(program: string, args: readonly string[], timeoutMs = PROGRAM_MS): Promise<Said> {
   return new Promise((resolve) => {
     const options = {
-      timeout: PROGRAM_MS,
+      timeout: timeoutMs,
       killSignal: 'SIGKILL',
       maxBuffer: MAX_SAID_BYTES,
       encoding: 'utf8',
