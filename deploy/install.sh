@@ -87,6 +87,10 @@ while [ $# -gt 0 ]; do
   esac
 done
 
+case $command in
+  install | uninstall | gc) [ -n "$DRY" ] || [ "$(id -u)" = 0 ] || die "$command has to be run as root" ;;
+esac
+
 OPT=$ROOT/opt/kata-edge
 VAR=$ROOT/var/lib/kata-edge
 

@@ -34,6 +34,7 @@ const APPLETS = [
     'dirname',
     'grep',
     'head',
+    'id',
     'ln',
     'ls',
     'mkdir',

@@ -48,13 +48,10 @@ configuration_files() {
 refuse_other_handler() {
   [ -n "$TELL_CONTAINERD" ] || return 0
   [ ! -L "$CONFIG" ] || [ -z "$ROOT" ] || die "$(on_node "$CONFIG") is a symbolic link: name its target by --containerd-config"
-  [ -z "$ROOT" ] || [ -n "$DISTRIBUTION" ] || die "no distribution"
-  configuration_files | while read -r file; do
+  where=$(configuration_files | while read -r file; do
     [ "$file" != "$DROP_IN" ] || continue
-    if without_our_lines <"$file" | grep -q "$(handler_table "$HANDLER")"; then printf '%s\n' "$(on_node "$file")"; fi
-  done >"${TMPDIR:-/tmp}/kata-edge.$$"
-  where=$(cat "${TMPDIR:-/tmp}/kata-edge.$$")
-  rm -f "${TMPDIR:-/tmp}/kata-edge.$$"
+    if without_our_lines <"$file" | grep -q "$(handler_table "$HANDLER")"; then on_node "$file" && printf '\n'; fi
+  done)
   [ -n "$where" ] || return 0
   if [ -n "$FORCE" ] && [ -n "$DROP_IN" ]; then
     warn "the handler $HANDLER of $where is overridden until uninstall"
@@ -95,6 +92,10 @@ write_handler() {
   CHANGED=''
   [ -n "$TELL_CONTAINERD" ] || return 0
   if handler_is_written; then return 0; fi
+  if operator_has_edited "${DROP_IN:-$BLOCK_FILE}"; then
+    notice "$(on_node "${DROP_IN:-$BLOCK_FILE}") has been edited since it was written: its handler $HANDLER stays as it is"
+    return 0
+  fi
   doing "write handler $HANDLER to $(on_node "${DROP_IN:-$BLOCK_FILE}")" || return 0
   take_out_handler
   before=$(handlers_known)
@@ -122,6 +123,13 @@ cri_is_disabled() {
     *'"cri"'* | *"'cri'"* | *io.containerd.grpc.v1.cri*) return 0 ;;
   esac
   return 1
+}
+
+# Whether a file in which we wrote the handler has it still, but is not what we wrote.
+operator_has_edited() {
+  written=$(record_of file "$1")
+  [ -n "$written" ] || written=$(record_of edited "$1")
+  [ -n "$written" ] && [ -f "$1" ] && [ "$(sum_of "$1")" != "${written%% *}" ] && grep -q "$(handler_table "$HANDLER")" "$1"
 }
 
 # What an earlier install wrote about containerd; the rest of the record stays.

@@ -33,13 +33,12 @@ verify_containerd() {
   else
     notice 'note: no containerd runs that could be asked'
   fi
-  if on_the_node /opt/kata-edge/current/bin/kata-runtime check >"${TMPDIR:-/tmp}/kata-edge-check.$$" 2>&1; then
+  if said=$(on_the_node /opt/kata-edge/current/bin/kata-runtime check 2>&1); then
     notice 'ok: kata-runtime check'
   else
     warn "kata-runtime check finds:
-$(tail -n 12 "${TMPDIR:-/tmp}/kata-edge-check.$$")"
+$said"
   fi
-  rm -f "${TMPDIR:-/tmp}/kata-edge-check.$$"
 }
 
 # What is checked, and a command.

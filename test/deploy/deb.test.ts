@@ -104,7 +104,7 @@ test("the scripts' other calls by dpkg", async () => {
 test('a container keeps its version through an upgrade', async () => {
   await containerd('/usr/bin/containerd');
   await root.must(['ctr', '--namespace', NAMESPACE, 'images', 'import', '--snapshotter', 'native', '/tmp/image.tar']);
-  await run('old');
+  await run('old', { 'container-type': 'sandbox', 'sandbox-id': 'old' });
   assert.match(await program('old'), `/opt/kata-edge/${OLD}/lib/node`);
   // A reinstallation moves dpkg's files, not the running ones.
   await root.must(['dpkg', '-i', `/tmp/${OLD}.deb`]);
@@ -115,6 +115,12 @@ test('a container keeps its version through an upgrade', async () => {
   assert.match(await root.must(['containerd-shim-kata-v2', '-v']), NEW);
   assert.is(await say('old', 'upgraded'), 'upgraded\n');
   assert.match((await root.must([INSTALL, 'gc'])).trim(), `version ${OLD} is still used`);
+
+  // A container that comes to the pod later: the new version's `start` finds the old version's process.
+  await run('late', { 'container-type': 'container', 'sandbox-id': 'old' });
+  assert.is(await say('late', 'joined'), 'joined\n');
+  assert.is((await root.must([INSTALL, 'status'])).match(/^shim: /gm)?.length, 1);
+  await remove('late');
 
   await run('new');
   assert.match(await program('new'), `/opt/kata-edge/${NEW}/lib/node`);
@@ -241,9 +247,14 @@ function ctr(...args: string[]): Promise<Finished> {
   return root.run(['ctr', '--namespace', NAMESPACE, ...args]);
 }
 
-async function run(id: string): Promise<void> {
+/** `pod`: annotations by which CRI tells pods and their containers apart. */
+async function run(id: string, pod: Readonly<Record<string, string>> = {}): Promise<void> {
   const flags = ['--detach', '--snapshotter', 'native', '--runtime', 'io.containerd.kata.v2'];
-  const done = await ctr('run', ...flags, IMAGE_NAME, id, 'sleep', '10000');
+  const annotations = Object.entries(pod).flatMap(([name, value]) => [
+    '--annotation',
+    `io.kubernetes.cri.${name}=${value}`,
+  ]);
+  const done = await ctr('run', ...flags, ...annotations, IMAGE_NAME, id, 'sleep', '10000');
   if (done.code !== 0) throw new Error(`${describe(done)}\n${await root.read('/run/containerd.log')}`);
 }
 

@@ -304,6 +304,22 @@ test('while a shim runs: refused; by force the handler goes, and the rest when t
   }
 });
 
+test('what an operator has changed in our lines stays through an upgrade', async () => {
+  for (const [version, file] of [
+    ['2', PLAIN],
+    ['3', '/etc/containerd/conf.d/kata-edge.toml'],
+  ] as const) {
+    node.write(PLAIN, `version = ${version}\n`);
+    await good('install');
+    const edited = node.read(file).replace('pod_annotations', 'snapshotter = "devmapper"\n  pod_annotations');
+    node.write(file, edited);
+    assert.match((await good('install')).stdout, 'has been edited since it was written');
+    assert.is(node.read(file), edited);
+    await good('uninstall');
+    rmSync(join(node.directory, 'etc'), { recursive: true });
+  }
+});
+
 test('bad words', async () => {
   node.write(PLAIN, 'version = 2\n');
   await refused(/a-z, 0-9/, 'install', '--handler', 'Kata');
