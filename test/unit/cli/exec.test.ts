@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { connect, createServer as listen, type Server as SocketServer } from 'node:net';
+import { connect, createServer as listen, type Socket, type Server as SocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,14 +35,24 @@ const root = mkdtempSync(join(tmpdir(), 'kata-exec-'));
 const directory = join(root, '0123456789abcdef0123456789abcdef');
 const socketPath = join(directory, 'shim-monitor.sock');
 
+/** The agent's socket has a name before anybody listens on it. */
+async function reach(path: string): Promise<Socket> {
+  for (;;) {
+    const socket = connect(path);
+    const reached = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    if (reached) return socket;
+    await sleep(5);
+  }
+}
+
 exec.before(async () => {
   program = await buildProgram(AGENT_ENTRY);
   const path = join(program.directory, 'agent.sock');
   child = spawn(program.path, ['--listen', `unix://${path}`, '--debug-console'], { stdio: 'inherit' });
-  while (!existsSync(path)) await sleep(5);
-  const socket = connect(path);
-  await once(socket, 'connect');
-  agent = new AgentClient(new TtrpcClient(socket));
+  agent = new AgentClient(new TtrpcClient(await reach(path)));
   mkdirSync(directory, { mode: 0o700 });
   const { pid, startTime } = identityOf(process.pid) as { pid: number; startTime: number };
   writeState(directory, {

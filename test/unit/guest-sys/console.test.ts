@@ -1,8 +1,8 @@
 /** Shells in the guest itself, by the agent as a process: true terminals on this machine, true ttrpc. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
-import { connect } from 'node:net';
+import { readdirSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -31,12 +31,22 @@ async function agent(name: string, args: readonly string[]): Promise<TtrpcClient
   const path = join(program.directory, `${name}.sock`);
   const child = spawn(program.path, ['--listen', `unix://${path}`, ...args], { stdio: 'inherit' });
   children.push(child);
-  while (!existsSync(path)) await sleep(5);
-  const socket = connect(path);
-  await once(socket, 'connect');
-  const connected = new TtrpcClient(socket);
+  const connected = new TtrpcClient(await reach(path));
   clients.push(connected);
   return connected;
+}
+
+/** Its socket has a name before anybody listens on it. */
+async function reach(path: string): Promise<Socket> {
+  for (;;) {
+    const socket = connect(path);
+    const reached = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    if (reached) return socket;
+    await sleep(5);
+  }
 }
 
 consoles.before(async () => {
@@ -144,12 +154,14 @@ consoles('a command that is killed', async () => {
 
 consoles('a shell on a terminal: its size, its type, its job control, its end', async () => {
   const id = await open({ terminal: true, rows: 11, columns: 77, term: 'xterm-256color' });
-  await write(id, 'stty size; echo "<$TERM>"; tty; cat\n');
-  const seen = await readUntil(id, '/dev/pts/');
+  await write(id, 'stty size; echo "<$TERM>"; tty; sh -c "echo here; exec cat"\n');
+  const seen = await readUntil(id, 'here\r\n');
   assert.match(seen, /11 77\r\n/);
   assert.match(seen, /<xterm-256color>/);
-  // Ctrl-C ends cat, not the shell: it is a terminal that controls.
+  assert.match(seen, '/dev/pts/');
+  // Ctrl-C ends what runs, not the shell: it is a terminal that controls.
   await write(id, '\x03');
+  await readUntil(id, '^C');
   await write(id, 'echo still $((40 + 2))\n');
   await readUntil(id, 'still 42');
   await client.call(ConsoleServiceName, 'Resize', ConsoleService.Resize, { exec_id: id, rows: 33, columns: 99 });
