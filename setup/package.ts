@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { reasonOf } from '../host/error.ts';
-import { succeed } from './command.ts';
+import { finish } from './command.ts';
 import { type DebianArch, machineArch } from './debian.ts';
 import { packArchive, packDeb } from './package-deb.ts';
 import { packImage } from './package-image.ts';
@@ -44,13 +44,19 @@ async function main({ arch, version, output, image, fast }: Wanted): Promise<voi
   }
 }
 
-/** SOURCE_DATE_EPOCH, or the commit's time: seconds since 1970. */
+/** SOURCE_DATE_EPOCH, or the commit's time: seconds since 1970; 0 where neither is known. */
 async function sourceDate(): Promise<number> {
-  const said = process.env.SOURCE_DATE_EPOCH ?? (await succeed(['git', '-C', ROOT, 'log', '-1', '--format=%ct']));
+  const said = process.env.SOURCE_DATE_EPOCH ?? (await commitTime());
   const seconds = Number(said.trim());
   if (!Number.isSafeInteger(seconds) || seconds < 0)
     throw new Error(`SOURCE_DATE_EPOCH=${said} is not a number of seconds`);
   return seconds;
+}
+
+/** Outside of a checkout, or without git, there is none. */
+async function commitTime(): Promise<string> {
+  const done = await finish(['git', '-C', ROOT, 'log', '-1', '--format=%ct']).catch(() => undefined);
+  return done?.code === 0 ? done.stdout : '0';
 }
 
 function wantedBy(words: readonly string[]): Wanted {
