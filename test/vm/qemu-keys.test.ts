@@ -80,9 +80,9 @@ machine('disks, NIC, vCPUs, memory, random numbers, IOMMU, monitor, and the memo
       vfioPort: 'no-port',
     },
   });
-  // Where everybody may read the guest's files.
-  for (const path of [directory, guest.directory]) chmodSync(path, 0o711);
   try {
+    // Where everybody may read the guest's files.
+    for (const path of [directory, guest.directory]) chmodSync(path, 0o711);
     await guest.boot();
     assert.match(await guest.run('cat /sys/class/misc/hw_random/rng_available'), /virtio_rng/);
     if (!ARM64) assert.is((await guest.run('ls /sys/class/iommu')).trim(), 'dmar0');
