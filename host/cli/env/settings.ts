@@ -18,11 +18,16 @@ import { type HostSettings, hostSettings } from './host.ts';
 /** Of Kata's output format, whose names these are. */
 const FORMAT_VERSION = '1.0.27';
 
+/** Codes that do not blame the files: what they say can be meant, this machine or program has it not. */
+const MISSING: readonly string[] = ['failed_precondition', 'unimplemented'];
+
 export interface Settings {
   /** undefined: the configuration's files are wrong. */
   readonly document: object | undefined;
-  /** All that is wrong, also what the files ask for and this machine has not. */
+  /** What is wrong with the files. */
   readonly errors: readonly string[];
+  /** What they ask for and is not here: no sandbox is made without. */
+  readonly missing: readonly string[];
   /** What is done otherwise than the files say. */
   readonly notes: readonly string[];
 }
@@ -31,7 +36,9 @@ export async function settings(call: Call): Promise<Settings> {
   const inspection = await inspectionOf(call);
   const { configuration, notes } = inspection;
   const document = configuration && (await documentOf(call, inspection, configuration));
-  return { document, errors: inspection.errors.map(({ message }) => message), notes };
+  const messages = (here: boolean): string[] =>
+    inspection.errors.filter(({ code }) => MISSING.includes(code) !== here).map(({ message }) => message);
+  return { document, errors: messages(true), missing: messages(false), notes };
 }
 
 async function documentOf(call: Call, inspection: Inspection, configuration: Configuration): Promise<object> {
