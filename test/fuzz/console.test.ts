@@ -1,4 +1,4 @@
 /** The frames of a debug console: see share.ts. */
 import { runShare } from './share.ts';
 
-runShare('console', { console: 200_000 });
+runShare('console', { console: 50_000 });
