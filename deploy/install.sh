@@ -109,7 +109,7 @@ install_all() {
   write_handler
   remove_unused_versions
   say_restart
-  notice "kata-edge $(current_version) is installed"
+  if [ -n "$DRY" ]; then notice 'nothing has been changed'; else notice "kata-edge $(current_version) is installed"; fi
 }
 
 uninstall_all() {
@@ -119,7 +119,7 @@ uninstall_all() {
     remove_configuration
     undo_records
     remove_tree
-    notice 'kata-edge is uninstalled'
+    if [ -n "$DRY" ]; then notice 'nothing has been changed'; else notice 'kata-edge is uninstalled'; fi
   else
     remove_configuration
     undo_records but-links

@@ -47,6 +47,10 @@ configuration_files() {
 
 refuse_other_handler() {
   [ -n "$TELL_CONTAINERD" ] || return 0
+  if [ -n "$CONTAINERD" ] && [ -f "$CONFIG" ] && ! said=$(ask -c "$(on_node "$CONFIG")" config dump 2>&1 >/dev/null); then
+    die "containerd cannot read $(on_node "$CONFIG"): correct it first. It says:
+$(printf '%s\n' "$said" | tail -n 3)"
+  fi
   [ ! -L "$CONFIG" ] || [ -z "$ROOT" ] || die "$(on_node "$CONFIG") is a symbolic link: name its target by --containerd-config"
   where=$(configuration_files | while read -r file; do
     [ "$file" != "$DROP_IN" ] || continue

@@ -183,6 +183,18 @@ test("Docker's file, which has no CRI", async () => {
   assert.is(node.read(CONFIG), config);
 });
 
+for (const version of ALL) {
+  test(`${version}: a file that containerd cannot read`, async () => {
+    node = await fakeNode(version);
+    node.write(CONFIG, 'version = \n[plugins');
+    const before = node.snapshot();
+    const refused = await node.install();
+    assert.is(refused.code, 1);
+    assert.match(refused.stderr, /cannot read \/etc\/containerd\/config\.toml: correct it first.*toml/s);
+    assert.equal(node.snapshot(), before);
+  });
+}
+
 test('an edit of the operator after the install is kept', async () => {
   node = await fakeNode('1.7');
   node.write(CONFIG, DEBIAN);

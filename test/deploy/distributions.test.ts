@@ -146,6 +146,7 @@ for (const { name, files, args = [], file, table, head = '', runtimePath } of LA
     const untouched = node.snapshot();
     const dry = await good('install', '--dry-run', ...args);
     assert.match(dry.stdout, `would write handler kata to ${file}`);
+    assert.match(dry.stdout, 'nothing has been changed');
     assert.equal(node.snapshot(), untouched, 'a dry run changes something');
 
     await good('install', ...args);
@@ -160,6 +161,8 @@ for (const { name, files, args = [], file, table, head = '', runtimePath } of LA
     const installed = node.snapshot();
     await good('install', ...args);
     assert.equal(node.snapshot(), installed, 'a second install changes something');
+    assert.match((await good('uninstall', '--dry-run')).stdout, 'would undo: ');
+    assert.equal(node.snapshot(), installed, 'a dry run of uninstall changes something');
     await good('uninstall');
     const left = Object.fromEntries(
       Object.entries(node.snapshot()).filter(([path]) => !['/opt', '/var', '/var/lib'].includes(path)),
