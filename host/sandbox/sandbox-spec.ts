@@ -122,3 +122,9 @@ function cgroupOf(parent: string, id: string): string {
   if (parent.endsWith('.slice')) return `${parent.slice(parent.lastIndexOf('/') + 1)}:cri-containerd:${id}`;
   return `${parent === '' ? DEFAULT_CGROUP_PARENT : parent}/${id}`;
 }
+
+/** A container by itself has its own /dev/shm; a pod's containers share one. */
+export function hasSharedMemory({ sizing, mounts }: SandboxSpec): boolean {
+  const shared = mounts.some(({ destination, type }) => destination === '/dev/shm' && type === 'bind');
+  return shared || sizing.containerType === 'pod_sandbox';
+}

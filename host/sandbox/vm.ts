@@ -10,26 +10,19 @@ import type { Network } from '../network/network.ts';
 import type { Init } from '../proto/codec.ts';
 import type { Storage } from '../proto/messages/agent.ts';
 import type { HostCgroup } from '../resources/host-cgroup.ts';
+import { bootFailure, firstCheck } from './boot-failure.ts';
 import { cleanUp, removeDirectory } from './cleanup.ts';
+import { GuestWatch } from './guest-watch.ts';
 import type { Identity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Expected, Parts, Share } from './parts.ts';
 import type { SandboxSpec } from './sandbox-spec.ts';
-import {
-  nameProcess,
-  type ProcessName,
-  type SandboxDescription,
-  type SandboxState,
-  STATE_VERSION,
-  writeState,
-} from './state-file.ts';
-import { aborted, firstFailure, sleep } from './steps.ts';
+import { type SandboxDescription, type SandboxState, writeState } from './state-file.ts';
+import { aborted, firstFailure } from './steps.ts';
 import type { Timeline } from './timeline.ts';
 import type { Trace } from './trace.ts';
 import { Undo } from './undo.ts';
-
-/** How often an idle guest is asked whether it lives, ms. */
-export const HEALTH_INTERVAL_MS = 60_000;
+import { stateOf } from './vm-state.ts';
 
 /** By which people look in. It lies in the sandbox's directory. */
 export interface Door {
@@ -73,7 +66,7 @@ export class Vm {
   private readonly undo = new Undo();
   private connected: AgentClient | undefined;
   private stopping: Promise<void> | undefined;
-  private monitor: NodeJS.Timeout | undefined;
+  private watch: GuestWatch | undefined;
   /** Settles (never rejects) with the reason when the VM or its agent is gone, `stop` included. */
   readonly gone: Promise<string>;
   private lose: (reason: string) => void = () => {};
@@ -132,7 +125,7 @@ export class Vm {
     try {
       return await this.bootOrThrow(signal);
     } catch (thrown) {
-      const failure = await this.describe(thrown);
+      const failure = await bootFailure(this.hypervisor, thrown);
       await this.stop('the virtual machine did not start');
       throw failure;
     }
@@ -161,31 +154,8 @@ export class Vm {
 
   /** What the state file says. */
   get state(): SandboxState {
-    const { identity, bundle, socket, timeline, description } = this.options;
-    const shim = nameProcess('shim', process.pid);
-    if (!shim) throw new KataError('internal', 'cannot read the start time of this process from /proc; is it mounted?');
-    const children: ProcessName[] = [];
-    const { remote, accelerator } = this.hypervisor;
-    const vmm = this.hypervisor.kind === 'qemu' ? nameProcess('qemu', this.hypervisor.pid) : undefined;
-    if (vmm) children.push(vmm);
-    if (this.share.daemon) children.push({ name: 'virtiofsd', ...this.share.daemon });
-    return {
-      ...description,
-      version: STATE_VERSION,
-      id: identity.id,
-      namespace: identity.namespace,
-      address: identity.address,
-      bundle,
-      socket,
-      shim,
-      children,
-      transport: this.transport.kind,
-      ...(this.network ? { network: this.network.traces } : {}),
-      ...(this.cgroup ? { cgroups: this.cgroup.traces } : {}),
-      ...(remote ? { remote } : {}),
-      ...(children.length > 0 && accelerator ? { accelerator } : {}),
-      timeline: timeline.fields(),
-    };
+    const { hypervisor, share, transport, network, cgroup } = this;
+    return stateOf(this.options, { hypervisor, share, transport, network, cgroup });
   }
 
   /** How the agent is reached, as users of Kata know it. */
@@ -320,58 +290,14 @@ export class Vm {
     void agent.closed.then((reason) =>
       this.lose(`the guest agent's channel is closed: ${reasonOf(reason ?? 'ended')}`),
     );
-    await Promise.race([this.firstCheck(agent, left()), ended, aborted(signal)]);
+    await Promise.race([firstCheck(agent, left(), bootTimeoutMs), ended, aborted(signal)]);
     timeline.mark('agent_ready');
-    this.watch(agent);
-  }
-
-  private async firstCheck(agent: AgentClient, timeoutMs: number): Promise<void> {
-    try {
-      await agent.check(timeoutMs);
-    } catch (thrown) {
-      if (!(thrown instanceof KataError) || thrown.code !== 'deadline_exceeded') throw thrown;
-      throw new KataError(
-        'deadline_exceeded',
-        `the guest agent did not answer within ${this.options.bootTimeoutMs / 1000} s of the virtual machine's start (dial_timeout)`,
-        { cause: thrown },
-      );
-    }
-  }
-
-  private watch(agent: AgentClient): void {
-    let asking = false;
-    this.monitor = setInterval(() => {
-      if (asking || this.lost) return;
-      asking = true;
-      agent
-        .check(this.options.healthTimeoutMs)
-        .catch((thrown) => this.lose(`the guest agent does not answer: ${reasonOf(thrown)}`))
-        .finally(() => {
-          asking = false;
-        });
-    }, HEALTH_INTERVAL_MS);
-    this.monitor.unref();
-  }
-
-  /** The error for containerd's user: what failed, and what the guest said last. */
-  private async describe(thrown: unknown): Promise<KataError> {
-    const code = thrown instanceof KataError ? thrown.code : 'internal';
-    let text = reasonOf(thrown);
-    if (this.hypervisor.pid > 0) {
-      // A VMM that has just died is reaped in a moment; its own words are the best there are.
-      const exit = await Promise.race([this.hypervisor.exited, sleep(100)]);
-      const stderr = exit?.stderr.trim();
-      if (exit && !(stderr && text.includes(stderr))) {
-        text += `; QEMU ended (${exit.signal ?? `status ${exit.code}`})${stderr ? `: ${stderr}` : ''}`;
-      }
-    }
-    const console = this.hypervisor.consoleTail().trim();
-    if (console) text += `\nlast lines of the guest's console:\n${console}`;
-    return new KataError(code, text, { cause: thrown });
+    const setsClock = this.hypervisor.kind === 'qemu';
+    this.watch = new GuestWatch(agent, { ...this.options, setsClock, lost: (reason) => this.lose(reason) });
   }
 
   private async takeDown(reason: string): Promise<void> {
-    clearInterval(this.monitor);
+    this.watch?.end();
     this.lose(reason);
     this.connected?.close(reason);
     await this.undo.run(this.options.log);
