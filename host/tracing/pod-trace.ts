@@ -96,8 +96,7 @@ export class PodTrace implements Trace {
     const phases = this.#phases(moments);
     for (const span of phases) this.#add(span);
     for (const call of this.#calls.splice(0)) {
-      const within = phases.find(({ began, ended }) => call.began >= began && call.began <= ended);
-      this.#add(callSpan(call, within?.id ?? this.#root));
+      this.#add(callSpan(call, phaseOf(call, phases)?.id ?? this.#root));
     }
     this.#add({
       ...this.#ends('sandbox start', this.#root, '', 0, failure === undefined ? undefined : reasonOf(failure)),
@@ -151,6 +150,13 @@ export class PodTrace implements Trace {
       'kata.dropped_spans': dropped > 0 ? dropped : undefined,
     };
   }
+}
+
+/** Where most of a call lies: phases meet at rounded moments, so its begin alone may lie in the one before. */
+function phaseOf(call: Call, phases: readonly Span[]): Span | undefined {
+  const shared = ({ began, ended }: Span): number => Math.min(ended, call.ended) - Math.max(began, call.began);
+  const [most] = phases.filter((phase) => shared(phase) > 0).sort((one, other) => shared(other) - shared(one));
+  return most;
 }
 
 function callSpan({ name, began, ended, failure }: Call, parent: string): Span {

@@ -9,7 +9,15 @@ import type { Fields, Log } from '../../../host/sandbox/log.ts';
 import { Timeline } from '../../../host/sandbox/timeline.ts';
 import { MAX_SPANS, PodTrace } from '../../../host/tracing/pod-trace.ts';
 import { MAX_BATCHES, TraceSender } from '../../../host/tracing/sender.ts';
-import { type Batch, exportRequest, KIND, MAX_TEXT, newSpanId, newTraceId } from '../../../host/tracing/span.ts';
+import {
+  type Batch,
+  exportRequest,
+  KIND,
+  MAX_TEXT,
+  newSpanId,
+  newTraceId,
+  type Span,
+} from '../../../host/tracing/span.ts';
 import { startTrace } from '../../../host/tracing/start.ts';
 
 interface SentSpan {
@@ -104,6 +112,25 @@ async function startPod(trace: PodTrace, timeline: Timeline): Promise<void> {
     trace.call('StartContainer', 'pause', asked, undefined);
   });
 }
+
+traces('a call that begins in the same tenth of a millisecond as its phase belongs to it', async () => {
+  const sent: readonly Span[][] = [];
+  // Rounded, guest_boot ends at 30.1: after the call has begun.
+  const moments = { guest_start: 10, agent_ready: 30.1, sandbox_created: 40 };
+  const timeline = { fields: () => moments } as unknown as Timeline;
+  const about = { sandboxId: 's', namespace: 'n', pod: undefined, version: '1', timeline };
+  const trace = new PodTrace({ ...about, send: ({ spans }) => (sent as Span[][]).push([...spans]) });
+  const now = performance.now;
+  performance.now = () => 39;
+  trace.call('CreateSandbox', '', 30.06, undefined);
+  performance.now = () => 41;
+  trace.started();
+  performance.now = now;
+  await until(() => sent.length === 1);
+  const spans = sent[0] as readonly Span[];
+  const call = spans.find(({ name }) => name === 'CreateSandbox');
+  assert.is(spans.find(({ id }) => id === call?.parent)?.name, 'agent');
+});
 
 traces('a pod: ids, parents, times, attributes', async () => {
   const { url, got } = await collector();
