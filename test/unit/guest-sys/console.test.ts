@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -14,6 +13,7 @@ import type { Init } from '../../../host/proto/codec.ts';
 import { AgentServiceServiceName, AgentServiceService as methods } from '../../../host/proto/messages/agent.ts';
 import { type ConsoleOpenRequest, ConsoleService, ConsoleServiceName } from '../../../host/proto/messages/console.ts';
 import { TtrpcClient } from '../../../host/ttrpc/client.ts';
+import { reach } from '../../harness/reach.ts';
 import { buildProgram, type Program } from './program.ts';
 
 const NO_DEADLINE = { timeoutMs: 0 };
@@ -34,19 +34,6 @@ async function agent(name: string, args: readonly string[]): Promise<TtrpcClient
   const connected = new TtrpcClient(await reach(path));
   clients.push(connected);
   return connected;
-}
-
-/** Its socket has a name before anybody listens on it. */
-async function reach(path: string): Promise<Socket> {
-  for (;;) {
-    const socket = connect(path);
-    const reached = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    if (reached) return socket;
-    await sleep(5);
-  }
 }
 
 consoles.before(async () => {

@@ -2,8 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -14,6 +13,7 @@ import type { KataError } from '../../../host/error.ts';
 import { AgentServiceServiceName, AgentServiceService as methods } from '../../../host/proto/messages/agent.ts';
 import { ForwardService, ForwardServiceName } from '../../../host/proto/messages/forward.ts';
 import { TtrpcClient } from '../../../host/ttrpc/client.ts';
+import { reach } from '../../harness/reach.ts';
 import { buildProgram, type Program } from './program.ts';
 
 const CHUNK = 64 * 1024;
@@ -31,10 +31,7 @@ forward.before(async () => {
   program = await buildProgram(AGENT_ENTRY);
   const path = join(program.directory, 'agent.sock');
   child = spawn(program.path, ['--listen', `unix://${path}`], { stdio: 'inherit' });
-  while (!existsSync(path)) await sleep(5);
-  const socket = connect(path);
-  await once(socket, 'connect');
-  client = new TtrpcClient(socket);
+  client = new TtrpcClient(await reach(path));
 });
 
 forward.after.each(() => {
