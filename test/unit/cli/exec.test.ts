@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { connect, createServer as listen, type Socket, type Server as SocketServer } from 'node:net';
+import { connect, createServer as listen, type Server as SocketServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,6 +18,7 @@ import { identityOf } from '../../../host/process.ts';
 import { STATE_VERSION, writeState } from '../../../host/sandbox/state-file.ts';
 import { TtrpcClient } from '../../../host/ttrpc/client.ts';
 import { ROOT } from '../../../setup/paths.ts';
+import { reach } from '../../harness/reach.ts';
 import { inTerminal } from '../../harness/terminal.ts';
 import { buildProgram, type Program } from '../guest-sys/program.ts';
 
@@ -34,19 +35,6 @@ let target: ConsoleTarget;
 const root = mkdtempSync(join(tmpdir(), 'kata-exec-'));
 const directory = join(root, '0123456789abcdef0123456789abcdef');
 const socketPath = join(directory, 'shim-monitor.sock');
-
-/** The agent's socket has a name before anybody listens on it. */
-async function reach(path: string): Promise<Socket> {
-  for (;;) {
-    const socket = connect(path);
-    const reached = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    if (reached) return socket;
-    await sleep(5);
-  }
-}
 
 exec.before(async () => {
   program = await buildProgram(AGENT_ENTRY);
