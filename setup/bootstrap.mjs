@@ -43,7 +43,7 @@ const PACKAGES_BY_ARCH = {
 
 /** What only some entries need. */
 const PACKAGES_BY_ENTRY = {
-  'test/run.ts': { debootstrap: ['/usr/sbin/debootstrap'] },
+  'test/run.ts': { curl: ['/usr/bin/curl'], debootstrap: ['/usr/sbin/debootstrap'] },
 };
 
 const [entry, ...rest] = process.argv.slice(2);
