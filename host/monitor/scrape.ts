@@ -109,8 +109,8 @@ export class Scraper {
     } catch (thrown) {
       reason = reasonOf(thrown);
     }
-    // One that was not asked for want of time is among the first next time.
-    if (timeoutMs > 0) this.#note(sandbox, reason);
+    // One that had less than its time, because others took it, is among the first next time.
+    if (reason === undefined || timeoutMs === this.#limits.sandboxTimeoutMs) this.#note(sandbox, reason);
     const labels = sandboxLabels(name);
     for (const [metric, value] of [
       [MONITOR.scrapeFailed, reason === undefined ? 0 : 1],
