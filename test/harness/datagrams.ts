@@ -1,6 +1,8 @@
 /** A unix datagram socket to receive on: perl, which every Debian has. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Says that it is bound, then gives each message by its length and itself. */
 const RECEIVER = `use Socket; $| = 1;
@@ -11,8 +13,8 @@ while (defined recv(S, $b, 1 << 20, 0)) { print pack("N", length $b), $b }`;
 export interface Receiver {
   /** The next message. */
   next(): Promise<Buffer>;
-  /** Stops it from taking messages, as one that does not keep up. */
-  stall(): void;
+  /** Stops it from taking messages, as one that does not keep up; it has stopped then. */
+  stall(): Promise<void>;
   goOn(): void;
   stop(): Promise<void>;
 }
@@ -45,7 +47,10 @@ export async function receiveDatagrams(path: string): Promise<Receiver> {
   await next();
   return {
     next,
-    stall: () => void child.kill('SIGSTOP'),
+    stall: async () => {
+      child.kill('SIGSTOP');
+      while (!/\) T /.test(readFileSync(`/proc/${child.pid}/stat`, 'latin1'))) await sleep(1);
+    },
     goOn: () => void child.kill('SIGCONT'),
     stop: async () => {
       child.kill('SIGCONT');

@@ -138,7 +138,7 @@ log('nobody there: counted, tried again sparsely, told once somebody is', async 
 log('one that does not keep up is not waited for', async ({ path }) => {
   const { next, stall, goOn } = await receiver(path);
   const journal = journalLog(path);
-  stall();
+  await stall();
   const total = 5000;
   for (let i = 0; i < total; i++) journal.write(record(`message ${i}`));
   goOn();
