@@ -79,13 +79,15 @@ qmp.on('data', (chunk) => {
   text = lines.pop();
   for (const line of lines) {
     const { execute, arguments: args, id } = JSON.parse(line);
+    const reply = { id };
     try {
-      send({ return: answers[execute](args), id });
+      reply.return = answers[execute](args);
     } catch (error) {
-      send({ error: { class: 'GenericError', desc: error.message }, id });
+      reply.error = { class: 'GenericError', desc: error.message };
     }
-    // The reserve: what is still known is told on stderr for the test to read.
+    // The reserve: what is still known is told on stderr for the test to read, before it knows that it may end this.
     if (execute === 'device_del' || execute === 'device_add') process.stderr.write(`${[...known].join(' ')}\n`);
+    send(reply);
   }
 });
 if (!kernel.endsWith('mute')) send({ QMP: { version: { qemu: { major: 7 } }, capabilities: [] } });
